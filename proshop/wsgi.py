@@ -1,0 +1,17 @@
+"""The WSGI entry: gunicorn serves the shop from here, and an unsafe set-up is refused before the first request."""
+
+import os
+
+from proshop import env
+
+os.environ.setdefault("PROSHOP_ROLE", "web")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", env.settings_module())
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+
+application = get_wsgi_application()
+
+from apps.payment.checks import refuse_unsafe_setup  # noqa: E402
+
+# Management commands run the system checks by themselves; a WSGI server does not.
+refuse_unsafe_setup()
