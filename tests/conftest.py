@@ -1,0 +1,32 @@
+"""What every test stands on: no network but this machine's, the right driver, no secrets of the shell."""
+
+import importlib.util
+import os
+
+import pytest
+from django.db import connection
+
+if importlib.util.find_spec("psycopg"):
+    raise pytest.UsageError(
+        "psycopg 3 is installed, and Django prefers it to psycopg2: pip uninstall psycopg"
+    )
+
+# Tests start processes, and a failing one may print its environment.
+for name in list(os.environ):
+    if name.endswith(("_TOKEN", "_PASSWORD", "_API_KEY", "_ACCESS_KEY")) or name == "SENTRY_DSN":
+        del os.environ[name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.allow_hosts = "127.0.0.1,::1,localhost"
+    config.option.allow_unix_socket = True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if connection.vendor == "postgresql":
+        return
+    skip = pytest.mark.skip(reason="needs PostgreSQL: make test starts one, or set TEST_DATABASE_URL")
+    for item in items:
+        if item.get_closest_marker("postgres"):
+            item.add_marker(skip)

@@ -1,0 +1,183 @@
+"""The phases of `make test`, `make lint` and CI, run with the virtual environment's Python by dev.py.
+
+Every phase runs, whatever became of the one before. Seconds, what was left out and pytest's own summaries
+come last.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SCRIPTS = Path(sys.executable).parent
+STRIPE_CLI = "@stripe/cli@1.52.0"
+PYTEST_SUMMARY = re.compile(r"=+ .*\bin \d+\.\d+s.*=+")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+class Phases:
+    """Commands run one after the other, with the seconds that each took and pytest's own last lines."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, float, bool]] = []
+        self.summaries: list[str] = []
+        self.left_out: list[str] = []
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[list[int]]:
+        """Time the block; it appends the exit codes of what it ran."""
+        say(f"\n{name}")
+        codes: list[int] = []
+        start = time.monotonic()
+        yield codes
+        self.rows.append((name, time.monotonic() - start, not any(codes)))
+
+    def run(self, name: str, command: list[str], **extra: str) -> None:
+        """Run one command and pass its output on line by line, keeping pytest's summary for the end."""
+        summary = ""
+        with self.timed(name) as codes:
+            with subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**test_environment(), **extra},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+            ) as process:
+                for line in process.stdout or ():
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
+                    if PYTEST_SUMMARY.fullmatch(COLOUR.sub("", line).strip()):
+                        summary = line.rstrip()
+            codes.append(process.returncode)
+        if summary:
+            self.summaries.append(summary)
+
+    def report(self) -> int:
+        say("\nSeconds per phase")
+        for name, seconds, passed in self.rows:
+            say(f"{seconds:7.1f}  {name}{'' if passed else ': failed'}")
+        for sentence in self.left_out:
+            say(f"Left out: {sentence}")
+        for summary in self.summaries:
+            say(summary)
+        return 0 if all(passed for _, _, passed in self.rows) else 1
+
+
+def test_environment() -> dict[str, str]:
+    """The environment without the developer's own settings for Django, the database and Stripe."""
+    foreign = ("DJANGO_", "STRIPE_", "CELERY_", "DATABASE_URL", "TEST_DATABASE_URL", "SENTRY_", "SECRET_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    env.update(DJANGO_SETTINGS_MODULE="proshop.settings.test", PYTHONIOENCODING="utf-8")
+    return env
+
+
+def python(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", *arguments]
+
+
+def pytest(*arguments: str) -> list[str]:
+    return python("pytest", *arguments)
+
+
+def run_linters(phases: Phases) -> None:
+    phases.run("ruff check", python("ruff", "check", "."))
+    phases.run("ruff format", python("ruff", "format", "--check", "."))
+    phases.run("mypy", python("mypy", "apps", "proshop"))
+    phases.run("lint-imports", [str(SCRIPTS / "lint-imports")])
+    phases.run("migrations", [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"])
+
+
+def run_tests(phases: Phases) -> None:
+    workers = str(max(2, min(8, os.cpu_count() or 2)))
+    phases.run("tests on SQLite", pytest("-n", workers, "-m", "not postgres and not browser and not cli"))
+    phases.run(
+        "tests on PostgreSQL",
+        python("tests.support.postgres", *pytest("-m", "(postgres or race) and not browser")),
+        TEST_DATABASE_URL=os.environ.get("TEST_DATABASE_URL", ""),
+    )
+    run_browser_tests(phases)
+    run_cli_tests(phases)
+
+
+def run_browser_tests(phases: Phases) -> None:
+    chromium = find_chromium()
+    if chromium:
+        phases.run("tests in the browser", pytest("-m", "browser"), CHROMIUM=chromium)
+    else:
+        phases.left_out.append("browser tests (no chromium found; CHROMIUM=/path/to/it names one)")
+
+
+def find_chromium() -> str | None:
+    """A Chromium or Chrome to drive. CHROMIUM names one that stands elsewhere."""
+    if os.environ.get("CHROMIUM"):
+        return os.environ["CHROMIUM"]
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"):
+        if path := shutil.which(name):
+            return path
+    places = [
+        Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
+        Path(os.environ.get("PROGRAMFILES", "")) / "Google/Chrome/Application/chrome.exe",
+    ]
+    return next((str(place) for place in places if place.is_file()), None)
+
+
+def run_cli_tests(phases: Phases) -> None:
+    with phases.timed("Stripe CLI from npm"):
+        stripe_cli = install_stripe_cli()
+    if stripe_cli:
+        phases.run("tests with the Stripe CLI", pytest("-m", "cli"), PROSHOP_STRIPE_CLI=stripe_cli)
+    else:
+        phases.left_out.append("tests with the Stripe CLI (npm is missing or could not install it)")
+
+
+def install_stripe_cli() -> str | None:
+    """The official Stripe CLI from npm, beside the virtual environment; None where that cannot be."""
+    npm = shutil.which("npm")
+    folder = Path(sys.prefix) / "stripe-cli"
+    binary = folder / "node_modules" / ".bin" / ("stripe.cmd" if os.name == "nt" else "stripe")
+    if npm and not binary.exists():
+        folder.mkdir(exist_ok=True)
+        options = ["--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(folder)]
+        subprocess.run([npm, "install", *options, STRIPE_CLI], cwd=folder, check=False)
+    return str(binary) if binary.exists() else None
+
+
+COMMANDS = {
+    "lint": (run_linters,),
+    "test": (run_tests,),
+    "test-browser": (run_browser_tests,),
+    "check": (run_linters, run_tests),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.support.suite")
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--set-up-seconds", type=float, default=0.0)
+    options = parser.parse_args()
+    phases = Phases()
+    phases.rows.append(("set-up", options.set_up_seconds, True))
+    try:
+        for run_phases in COMMANDS[options.command]:
+            run_phases(phases)
+    except KeyboardInterrupt:
+        return 130
+    return phases.report()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
