@@ -110,7 +110,9 @@ def email(url: str) -> dict[str, object]:
             settings["EMAIL_FILE_PATH"] = unquote(parts.path)
         return settings
     if parts.scheme not in ("smtp", "smtp+tls", "smtps") or not parts.hostname:
-        raise ImproperlyConfigured("EMAIL_URL takes console:, memory:, file:///folder or smtp://user:password@host:port.")
+        raise ImproperlyConfigured(
+            "EMAIL_URL takes console:, memory:, file:///folder or smtp://user:password@host:port."
+        )
     return {
         "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "EMAIL_HOST": parts.hostname,

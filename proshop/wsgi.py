@@ -7,7 +7,7 @@ from proshop import env
 os.environ.setdefault("PROSHOP_ROLE", "web")
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", env.settings_module())
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
 

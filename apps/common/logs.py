@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 
 SECRET = re.compile(
-    r"(?:sk|rk)_(?:test|live)_\w+|whsec_\w+|(?:pi|seti|cs)_\w+_secret_\w+|\b(?:\d[ -]?){13,19}\b|[\w.+-]+@[\w-]+\.[\w.-]+"
+    r"(?:sk|rk)_(?:test|live)_\w+|whsec_\w+|(?:pi|seti|cs)_\w+_secret_\w+"
+    r"|\b(?:\d[ -]?){13,19}\b|[\w.+-]+@[\w-]+\.[\w.-]+"
 )
 
 

@@ -29,7 +29,10 @@ class JsonErrors:
 
 
 def error_response(status: int, code: str | None = None, message: str | None = None) -> HttpResponse:
-    body = {"error": message or HTTPStatus(status).phrase + ".", "code": code or CODES.get(status, "server_error")}
+    body = {
+        "error": message or HTTPStatus(status).phrase + ".",
+        "code": code or CODES.get(status, "server_error"),
+    }
     response = JsonResponse(body, status=status)
     response["Cache-Control"] = "no-store"
     return response

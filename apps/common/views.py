@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.views.defaults import page_not_found, server_error
 from django.views.csrf import csrf_failure as django_csrf_failure
+from django.views.defaults import page_not_found, server_error
 
 from apps.common.middleware import error_response
 

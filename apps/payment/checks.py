@@ -30,11 +30,19 @@ def _reasons() -> list[tuple[int, str]]:
     secret, public = settings.STRIPE_SECRET_KEY, settings.STRIPE_PUBLIC_KEY
     base = urlsplit(settings.STRIPE_API_BASE)
     rules = [
-        (1, not settings.STRIPE_WEBHOOK_SECRETS, "STRIPE_WEBHOOK_SECRET is empty: webhooks could not be verified."),
+        (
+            1,
+            not settings.STRIPE_WEBHOOK_SECRETS,
+            "STRIPE_WEBHOOK_SECRET is empty: webhooks could not be verified.",
+        ),
         (2, not secret, "STRIPE_SECRET_KEY is empty."),
         (3, live and "_test_" in secret + public, "PAYMENT_ENV is live and a Stripe key is a test key."),
         (4, live and settings.DEBUG, "PAYMENT_ENV is live and DEBUG is on."),
-        (5, live and settings.FRONTEND_URL.startswith("http://"), "PAYMENT_ENV is live and FRONTEND_URL is http://."),
+        (
+            5,
+            live and settings.FRONTEND_URL.startswith("http://"),
+            "PAYMENT_ENV is live and FRONTEND_URL is http://.",
+        ),
         (6, live and bool(settings.STRIPE_API_BASE), "PAYMENT_ENV is live and STRIPE_API_BASE is set."),
         (7, not live and "_live_" in secret + public, "PAYMENT_ENV is test and a Stripe key is a live key."),
         (8, live and not public, "PAYMENT_ENV is live and STRIPE_PUBLIC_KEY is empty."),

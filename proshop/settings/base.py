@@ -194,9 +194,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 FRONTEND_URL = env.origin("FRONTEND_URL", "http://localhost:8000")
 PUBLIC_URL = env.origin("PUBLIC_URL", "http://localhost:8000")
-CHECKOUT_SUCCESS_PATH = env.text(
-    "CHECKOUT_SUCCESS_PATH", "/checkout/success?session_id={CHECKOUT_SESSION_ID}"
-)
+CHECKOUT_SUCCESS_PATH = env.text("CHECKOUT_SUCCESS_PATH", "/checkout/success?session_id={CHECKOUT_SESSION_ID}")
 CHECKOUT_CANCEL_PATH = env.text("CHECKOUT_CANCEL_PATH", "/checkout/cancel?order={number}")
 # Stripe's sessions live 30 minutes at least and 24 hours at most, and end a minute before the hold does.
 CHECKOUT_HOLD_MINUTES = env.integer("CHECKOUT_HOLD_MINUTES", 31, least=31, most=1439)
@@ -220,11 +218,11 @@ STRIPE_PUBLIC_KEY = env.stripe_value(("STRIPE_PUBLIC_KEY", "STRIPE_PUBLISHABLE_K
 STRIPE_SECRET_KEY = env.stripe_value(("STRIPE_SECRET_KEY",), PAYMENT_ENV)
 # Several while one is being rolled.
 STRIPE_WEBHOOK_SECRETS = [
-    secret.strip()
-    for secret in env.stripe_value(("STRIPE_WEBHOOK_SECRET",), PAYMENT_ENV).split(",")
-    if secret.strip()
+    secret.strip() for secret in env.stripe_value(("STRIPE_WEBHOOK_SECRET",), PAYMENT_ENV).split(",") if secret.strip()
 ]
 STRIPE_API_VERSION = "2026-10-28.endive"
+# Half of the threads that README.md gives a gunicorn process.
+STRIPE_CALLS_AT_ONCE = env.integer("STRIPE_CALLS_AT_ONCE", 2, least=1)
 
 # --- Work behind the request ------------------------------------------------------------------------------
 

@@ -1,0 +1,141 @@
+"""The only code that writes `stock` and `held`.
+
+Every function here runs in its caller's transaction and locks variants in pk order, so that two orders that want
+the same variants wait for each other instead of deadlocking. The lock is FOR NO KEY UPDATE: a cart may still take a
+line of a locked variant. Variants whose stock is not counted pass untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db.models import Case, F, IntegerField, Q, Sum, Value, When
+from django.db.models.query import QuerySet
+from django.utils import timezone
+
+from apps.catalog.models import ProductVariant
+from apps.common.errors import DomainError
+from apps.inventory.models import StockHold, StockMovement
+
+
+class OutOfStock(DomainError):
+    """Some lines ask for more than there is; `items` names them with what is available."""
+
+    code = "out_of_stock"
+    message = "Some items are not available in the quantity you asked for."
+
+
+def hold(*, order_id: int, cart_id: int | None, wanted: Mapping[int, int]) -> None:
+    """Promise `wanted` (variant id to quantity) to an order, all of it or nothing.
+
+    Raises OutOfStock with every line that cannot be had. The caller's transaction is to be rolled back then.
+    """
+    variants = lock_variants(wanted)
+    counted = {v.pk: wanted[v.pk] for v in variants if v.stock is not None}
+    short = [v for v in variants if v.pk in counted and (v.available or 0) < counted[v.pk]]
+    if short:
+        raise OutOfStock(
+            items=[{"sku": v.sku, "requested": wanted[v.pk], "available": max(0, v.available or 0)} for v in short]
+        )
+    if not counted:
+        return
+    ProductVariant.objects.filter(pk__in=counted).update(held=F("held") + _per_variant(counted))
+    StockHold.objects.bulk_create(
+        StockHold(variant_id=pk, order_id=order_id, cart_id=cart_id, quantity=quantity)
+        for pk, quantity in sorted(counted.items())
+    )
+
+
+def release(*, order_ids: Iterable[int]) -> None:
+    """End the active holds of these orders; what they held is available again. Safe to repeat."""
+    holds = _lock_active_holds(order_ids)
+    if not holds:
+        return
+    freed: dict[int, int] = {}
+    for held in holds:
+        freed[held.variant_id] = freed.get(held.variant_id, 0) + held.quantity
+    ProductVariant.objects.filter(pk__in=freed).update(held=F("held") - _per_variant(freed))
+    _end(holds, StockHold.State.RELEASED)
+
+
+def sell(*, order_id: int) -> None:
+    """Turn an order's active holds into sales: stock and held go down together, a movement tells why."""
+    holds = _lock_active_holds([order_id])
+    if not holds:
+        return
+    sold = {held.variant_id: held.quantity for held in holds}
+    quantity = _per_variant(sold)
+    ProductVariant.objects.filter(pk__in=sold).update(stock=F("stock") - quantity, held=F("held") - quantity)
+    _end(holds, StockHold.State.SOLD)
+    StockMovement.objects.bulk_create(
+        StockMovement(variant_id=pk, quantity=-n, kind=StockMovement.Kind.SALE, order_id=order_id)
+        for pk, n in sorted(sold.items())
+    )
+
+
+def own_holds(*, variant_ids: Iterable[int], cart_ids: Iterable[int] | QuerySet[Any]) -> dict[int, int]:
+    """What the open orders of these carts hold, per variant.
+
+    It counts as available to them: asking again for one's own is not a second buyer.
+    """
+    held = (
+        StockHold.objects.filter(cart_id__in=cart_ids, variant_id__in=list(variant_ids), state=StockHold.State.ACTIVE)
+        .values_list("variant_id")
+        .annotate(n=Sum("quantity"))
+    )
+    return dict(held)
+
+
+def lock_variants(variant_ids: Iterable[int]) -> list[ProductVariant]:
+    """Lock these variants in pk order. Raises ProductVariant.DoesNotExist when one is missing."""
+    ids = set(variant_ids)
+    variants = list(
+        ProductVariant.objects.select_for_update(no_key=True)
+        .filter(pk__in=ids)
+        .order_by("pk")
+        .only("pk", "sku", "stock", "held")
+    )
+    if len(variants) != len(ids):
+        raise ProductVariant.DoesNotExist
+    return variants
+
+
+def adjust(*, variant_id: int, quantity: int, reason: str) -> None:
+    """Correct a counted stock by hand, for staff: `quantity` is added, or taken when negative.
+
+    Raises DomainError `stock_below_held` when less would be left than is promised to buyers.
+    """
+    changed = ProductVariant.objects.filter(pk=variant_id, stock__isnull=False, stock__gte=F("held") - quantity).update(
+        stock=F("stock") + quantity
+    )
+    if not changed:
+        raise DomainError("Less would be left than is promised to buyers.", code="stock_below_held", status=409)
+    StockMovement.objects.create(
+        variant_id=variant_id, quantity=quantity, kind=StockMovement.Kind.ADJUSTMENT, reason=reason
+    )
+
+
+def _lock_active_holds(order_ids: Iterable[int]) -> list[StockHold]:
+    """The active holds, with their variants locked in pk order before anything is read that may change."""
+    active: QuerySet[StockHold] = StockHold.objects.filter(
+        Q(order_id__in=list(order_ids)), state=StockHold.State.ACTIVE
+    )
+    lock = (
+        ProductVariant.objects.select_for_update(no_key=True).filter(pk__in=active.values("variant_id")).order_by("pk")
+    )
+    if not list(lock.values_list("pk", flat=True)):
+        return []
+    return list(active.order_by("variant_id"))
+
+
+def _end(holds: list[StockHold], state: str) -> None:
+    StockHold.objects.filter(pk__in=[held.pk for held in holds]).update(state=state, ended_at=timezone.now())
+
+
+def _per_variant(quantities: Mapping[int, int]) -> Case:
+    """An expression for the quantity that belongs to each row, so that one UPDATE serves all of them."""
+    return Case(
+        *(When(pk=pk, then=Value(quantity)) for pk, quantity in quantities.items()),
+        output_field=IntegerField(),
+    )

@@ -1,0 +1,80 @@
+"""What happens to an order after it was placed. Each runs in its caller's transaction on a locked order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from apps.cart import services as cart_services
+from apps.inventory import services as inventory
+from apps.orders.models import Order, OrderItem
+from apps.orders.services import state
+from apps.outbox.services import publish
+
+S, P = Order.Status, Order.PaymentStatus
+
+
+def lock_order(order_id: int) -> Order:
+    return Order.objects.select_for_update(no_key=True).get(pk=order_id)
+
+
+def mark_order_paid(order: Order, *, paid_at: datetime, email: str, address: dict[str, str] | None) -> None:
+    """The order's money is here: what it held is sold. What the hosted page asked for fills empty fields."""
+    inventory.sell(order_id=order.pk)
+    state.move(
+        order,
+        status=S.CONFIRMED,
+        payment_status=P.PAID,
+        reason="paid",
+        ended="",
+        paid_at=paid_at,
+        expires_at=None,
+        email=order.email or email,
+        shipping_address=order.shipping_address or address,
+    )
+    publish("order.paid", str(order.pk), {"order_id": order.pk})
+
+
+def mark_order_processing(order: Order, *, email: str, address: dict[str, str] | None) -> None:
+    """A delayed payment is on its way: hold and order have no expiry until it arrives or fails."""
+    state.move(
+        order,
+        payment_status=P.PROCESSING,
+        reason="payment on its way",
+        expires_at=None,
+        email=order.email or email,
+        shipping_address=order.shipping_address or address,
+    )
+    publish("order.processing", f"{order.pk}/{order.transitions}", {"order_id": order.pk})
+
+
+def end_order(order: Order, *, ended: str, reason: str) -> None:
+    """Cancel an unpaid order and free what it held."""
+    inventory.release(order_ids=[order.pk])
+    state.move(order, status=S.CANCELLED, payment_status=P.FAILED, reason=reason, ended=ended, expires_at=None)
+    if ended == Order.Ended.PAYMENT_FAILED:
+        publish("order.payment_failed", f"{order.pk}/{order.transitions}", {"order_id": order.pk})
+
+
+def retake_stock(order: Order) -> None:
+    """Hold what a cancelled order needs once more, for money that came late. Raises OutOfStock."""
+    wanted = dict(OrderItem.objects.filter(order=order).values_list("variant_id", "quantity"))
+    inventory.hold(order_id=order.pk, cart_id=order.cart_id, wanted=wanted)
+
+
+def take_bought_off_cart(order_id: int) -> None:
+    """Take a paid order's quantities off the cart it came from, once. What was added later stays.
+
+    Locks the cart before the order, as everybody does.
+    """
+    cart_id = Order.objects.values_list("cart_id", flat=True).get(pk=order_id)
+    if cart_id is not None:
+        cart_services.lock_cart(cart_id)
+    order = lock_order(order_id)
+    if order.cart_settled_at is not None:
+        return
+    if cart_id is not None:
+        bought = dict(OrderItem.objects.filter(order=order).values_list("variant_id", "quantity"))
+        cart_services.take_off(cart_id=cart_id, quantities=bought)
+    Order.objects.filter(pk=order.pk).update(cart_settled_at=timezone.now())

@@ -1,0 +1,148 @@
+"""From a cart to an order that holds its stock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from apps.cart.models import Cart
+from apps.cart.selectors import Line, family, lines_of
+from apps.common import money
+from apps.common.errors import Conflict, DomainError, TooManyRequests
+from apps.inventory import services as inventory
+from apps.orders.models import Order, OrderItem
+from apps.orders.services import state
+from apps.orders.services.numbers import next_number
+
+
+class PriceChanged(Conflict):
+    """The promise of some prices ran out and they are others by now; the lines are to take the new ones."""
+
+    code = "price_changed"
+    message = "Some prices have changed since you put the items into your cart."
+
+    def __init__(self, lines: list[Line], currency: str) -> None:
+        self.item_ids = [line.id for line in lines]
+        super().__init__(
+            items=[
+                {
+                    "sku": line.sku,
+                    "price_at_add": money.to_major(line.price_at_add, currency),
+                    "current_price": money.to_major(line.current_price or 0, currency),
+                }
+                for line in lines
+            ]
+        )
+
+
+def unsettled_orders(cart: Cart) -> list[Order]:
+    """Orders of this cart, or of one merged into it, that still stand for its lines.
+
+    They wait for money, or are paid and their quantities have not left the cart yet.
+    """
+    orders = Order.objects.filter(cart__in=family(cart), cart_settled_at=None).exclude(status=Order.Status.CANCELLED)
+    return list(orders.order_by("pk"))
+
+
+def place_order(
+    *,
+    cart: Cart,
+    user: Any,
+    email: str,
+    address: dict[str, str] | None,
+    placed_from: str,
+    expires_at: datetime,
+) -> Order:
+    """Make the order of a locked cart and hold its stock, in the caller's transaction.
+
+    Raises DomainError `cart_empty`, `amount_too_large` or `item_unavailable`, PriceChanged, OutOfStock.
+    """
+    lines = lines_of(cart)
+    _check(lines, cart.currency)
+    subtotal = sum(line.line_total for line in lines)
+    # Variants before counters, in the house's lock order: nobody waits for a variant while holding the day's row.
+    inventory.lock_variants(line.variant_id for line in lines)
+    order = Order(
+        user=user,
+        email=email,
+        cart=cart,
+        cart_version=cart.version,
+        placed_from=placed_from,
+        currency=cart.currency,
+        subtotal=subtotal,
+        total=subtotal,
+        shipping_address=address,
+        expires_at=expires_at,
+        transitions=1,
+        number=next_number(),
+    )
+    order.save(force_insert=True)
+    OrderItem.objects.bulk_create(
+        OrderItem(
+            order=order,
+            variant_id=line.variant_id,
+            sku=line.sku,
+            name=line.name,
+            kind=line.kind,
+            image_url=line.image_url,
+            quantity=line.quantity,
+            unit_price=line.price_at_add,
+            line_total=line.line_total,
+        )
+        for line in lines
+    )
+    inventory.hold(order_id=order.pk, cart_id=cart.pk, wanted={line.variant_id: line.quantity for line in lines})
+    state.open_log(order, reason="placed")
+    return order
+
+
+def revive_order(order: Order, *, expires_at: datetime) -> None:
+    """Take the stock of an order that expired or failed again, at its own prices, in the caller's transaction.
+
+    Raises OutOfStock.
+    """
+    wanted = {item.variant_id: item.quantity for item in order.items.all()}
+    inventory.hold(order_id=order.pk, cart_id=order.cart_id, wanted=wanted)
+    state.move(
+        order,
+        status=Order.Status.PENDING,
+        payment_status=Order.PaymentStatus.PENDING,
+        reason="retried",
+        ended="",
+        expires_at=expires_at,
+    )
+
+
+def check_open_orders(*, user: Any, placed_from: str) -> None:
+    """Raises TooManyRequests when this buyer has as many open unpaid orders as one may have."""
+    if not settings.RATE_LIMITS:
+        return
+    open_orders = Order.objects.filter(status=Order.Status.PENDING)
+    mine = open_orders.filter(user=user) if user else open_orders.filter(user=None, placed_from=placed_from)
+    soonest = mine.order_by("expires_at").values_list("expires_at", flat=True)[: settings.OPEN_ORDERS]
+    ends = list(soonest)
+    if len(ends) >= settings.OPEN_ORDERS:
+        waits = [(end - timezone.now()).total_seconds() for end in ends if end]
+        raise TooManyRequests(
+            "You have too many unpaid orders. Pay or cancel one, or wait until one expires.",
+            retry_after=int(max(60, min(waits, default=60))),
+            code="too_many_open_orders",
+        )
+
+
+def _check(lines: list[Line], currency: str) -> None:
+    if not lines:
+        raise DomainError("The cart is empty.", code="cart_empty")
+    gone = [line for line in lines if not line.active or (line.price_is_stale and line.current_price is None)]
+    if gone:
+        raise inventory.OutOfStock(
+            items=[{"sku": line.sku, "requested": line.quantity, "available": 0} for line in gone]
+        )
+    stale = [line for line in lines if line.price_is_stale]
+    if stale:
+        raise PriceChanged(stale, currency)
+    if sum(line.line_total for line in lines) > money.MAX_AMOUNT:
+        raise DomainError("The total is more than one payment can carry.", code="amount_too_large")

@@ -1,0 +1,89 @@
+"""What charges tell about a payment beside the money: the card, the receipt, why it was declined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apps.payment.gateway import id_of
+from apps.payment.models import Payment
+from apps.payment.services.attempts import save, write_log
+from apps.payment.services.settlement import UnknownPayment
+
+SENSITIVE_DECLINES = frozenset({"lost_card", "stolen_card", "fraudulent", "pickup_card", "merchant_blacklist"})
+"""Reasons that a buyer, who may be a thief, is never told. Source: https://docs.stripe.com/declines/codes"""
+
+DECLINE_SENTENCES = {
+    "insufficient_funds": "The card has insufficient funds.",
+    "expired_card": "The card has expired.",
+    "incorrect_cvc": "The card's security code is wrong.",
+    "processing_error": "The card could not be processed. Try again in a moment.",
+    "authentication_required": "The bank asks for a confirmation that did not come.",
+    "card_velocity_exceeded": "The card is over its limit.",
+}
+DECLINED = "The card was declined. Try another one, or ask your bank."
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeFacts:
+    id: str
+    payment_intent_id: str
+    method_type: str
+    brand: str
+    last4: str
+    receipt_url: str
+
+    @classmethod
+    def of_snapshot(cls, charge: Mapping[str, Any]) -> ChargeFacts:
+        details = charge.get("payment_method_details") or {}
+        kind = str(details.get("type") or "")
+        method = details.get(kind) if isinstance(details.get(kind), Mapping) else {}
+        receipt = charge.get("receipt_url") or ""
+        return cls(
+            id=id_of(charge["id"]),
+            payment_intent_id=id_of(charge.get("payment_intent")),
+            method_type=kind[:40],
+            brand=str(method.get("brand") or "")[:40],
+            last4=str(method.get("last4") or "")[:4],
+            # Staff and buyers click on it.
+            receipt_url=receipt if isinstance(receipt, str) and receipt.startswith("https://") else "",
+        )
+
+
+def note_charge(*, reference: str, charge: ChargeFacts, event_id: str) -> None:
+    """Fill in what the payment does not have yet, in the caller's transaction. Raises UnknownPayment."""
+    payment = _lock(reference)
+    told = {
+        "stripe_charge_id": charge.id,
+        "stripe_payment_intent_id": charge.payment_intent_id,
+        "method_type": charge.method_type,
+        "brand": charge.brand,
+        "last4": charge.last4,
+        "receipt_url": charge.receipt_url,
+    }
+    new = {name: value for name, value in told.items() if value and not getattr(payment, name)}
+    if not new:
+        return
+    save(payment, **new)
+    write_log(payment, "charge", before=payment.status, object_id=charge.id, event_id=event_id)
+
+
+def note_decline(*, reference: str, object_id: str, code: str, event_id: str) -> None:
+    """Keep why a try failed. A payment that has succeeded since keeps its success. Raises UnknownPayment."""
+    payment = _lock(reference)
+    write_log(payment, "declined", before=payment.status, object_id=object_id, event_id=event_id, detail=code)
+    if payment.is_open:
+        save(payment, failure_code=code[:80], failure_message=sentence_for(code))
+
+
+def sentence_for(code: str) -> str:
+    """A sentence fit for the buyer. Lost, stolen and fraud read like any other decline."""
+    return DECLINED if code in SENSITIVE_DECLINES else DECLINE_SENTENCES.get(code, DECLINED)
+
+
+def _lock(reference: str) -> Payment:
+    payment = Payment.objects.select_for_update(no_key=True).filter(reference=reference).first()
+    if payment is None:
+        raise UnknownPayment(reference)
+    return payment

@@ -1,0 +1,191 @@
+"""The inbox: every event is stored once, and worked through until it is done, ignored or given up with a reason.
+
+Deduplicated on done, not on received: an event whose handler failed runs again. The handler's effects and
+`state = done` are one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.payment.models import StripeWebhookEvent
+from apps.payment.services.settlement import UnknownPayment
+from apps.payment.webhooks.handlers import HANDLERS, Ignored
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)
+MAX_ATTEMPTS = 12
+PARKED_FOR = timedelta(hours=24)
+"""How long an event may wait for the row that it speaks of."""
+
+State = StripeWebhookEvent.State
+
+_wake: Callable[[str], None] | None = None
+
+
+def on_wake(function: Callable[[str], None]) -> None:
+    """What happens right after an event is stored. Only the composition root calls this."""
+    global _wake
+    _wake = function
+
+
+def store(event: Mapping[str, Any], *, sha256: str) -> str:
+    """Commit an event unless it is stored already, in one statement. Returns Stripe's id of it."""
+    now = timezone.now()
+    kind = str(event["type"])
+    reason = ""
+    if kind not in HANDLERS:
+        reason = "not a type that the shop acts on"
+    elif event["livemode"] != (settings.PAYMENT_ENV == "live"):
+        reason = "of the other mode"
+    object_id = event["data"]["object"].get("id")
+    row = StripeWebhookEvent(
+        stripe_id=event["id"],
+        type=kind,
+        object_id=object_id[:255] if isinstance(object_id, str) and object_id.isascii() else "",
+        api_version=str(event.get("api_version") or "")[:40],
+        livemode=event["livemode"],
+        created=datetime.fromtimestamp(event["created"], tz=UTC),
+        payload=json.dumps(event, separators=(",", ":")),
+        sha256=sha256,
+        received_at=now,
+        due_at=now,
+        state=State.IGNORED if reason else State.DUE,
+        reason=reason,
+        done_at=now if reason else None,
+    )
+    if "\x00" in row.object_id + row.api_version:
+        row.object_id = row.api_version = ""
+    StripeWebhookEvent.objects.bulk_create([row], ignore_conflicts=True)
+    return row.stripe_id
+
+
+def wake(stripe_id: str) -> None:
+    """Have a stored event worked on soon. Never raises: the event is safe, and `work` finds it."""
+    if _wake is None:
+        return
+    try:
+        _wake(stripe_id)
+    except Exception:
+        logger.exception("wake_failed", extra={"event": stripe_id})
+
+
+def try_at_once(stripe_id: str) -> None:
+    """Work on an event in the request that stored it, waiting for nobody longer than two seconds."""
+    with _short_waits():
+        pk = (
+            StripeWebhookEvent.objects.filter(stripe_id=stripe_id, state=State.DUE).values_list("pk", flat=True).first()
+        )
+        if pk is not None:
+            process(pk)
+
+
+def process_due(limit: int = 100) -> int:
+    """Work on what is due, oldest first. Returns how many events were tried."""
+    now = timezone.now()
+    due = (
+        StripeWebhookEvent.objects.filter(state__in=StripeWebhookEvent.WAITING, due_at__lte=now)
+        .filter(Q(lease_until=None) | Q(lease_until__lt=now))
+        .order_by("due_at", "pk")
+        .values_list("pk", flat=True)[:limit]
+    )
+    return sum(process(pk) for pk in list(due))
+
+
+def process(pk: int) -> bool:
+    """Claim one event and run its handler. Returns False when somebody else has it."""
+    now = timezone.now()
+    claimed = (
+        StripeWebhookEvent.objects.filter(pk=pk, state__in=StripeWebhookEvent.WAITING, due_at__lte=now)
+        .filter(Q(lease_until=None) | Q(lease_until__lt=now))
+        .update(lease_until=now + LEASE, attempts=F("attempts") + 1)
+    )
+    if not claimed:
+        return False
+    event = StripeWebhookEvent.objects.get(pk=pk)
+    try:
+        with transaction.atomic(durable=True):
+            outcome = HANDLERS[event.type](json.loads(event.payload))
+            ignored = isinstance(outcome, Ignored)
+            _finish(event, State.IGNORED if ignored else State.DONE, outcome.reason if ignored else "")
+    except UnknownPayment as unknown:
+        _park(event, str(unknown))
+    except Exception:  # a handler may fail in any way; the row keeps the reason
+        logger.warning("event_failed", extra={"event": event.stripe_id, "type": event.type}, exc_info=True)
+        _retry_later(event, traceback.format_exc())
+    return True
+
+
+def replay(events: Any) -> int:
+    """Make events that were given up, or wait, due now. Done ones stay done. Returns how many."""
+    return int(
+        events.filter(state__in=(*StripeWebhookEvent.WAITING, State.DEAD)).update(
+            state=State.DUE, due_at=timezone.now(), lease_until=None, attempts=0, received_at=timezone.now()
+        )
+    )
+
+
+def _finish(event: StripeWebhookEvent, state: str, reason: str) -> None:
+    StripeWebhookEvent.objects.filter(pk=event.pk).update(
+        state=state, reason=reason[:200], done_at=timezone.now(), lease_until=None, last_error=""
+    )
+
+
+def _park(event: StripeWebhookEvent, reference: str) -> None:
+    now = timezone.now()
+    given_up = now - event.received_at > PARKED_FOR
+    StripeWebhookEvent.objects.filter(pk=event.pk).update(
+        state=State.DEAD if given_up else State.PARKED,
+        reason=f"no payment {reference}"[:200],
+        due_at=now + _backoff(event.attempts),
+        lease_until=None,
+    )
+
+
+def _retry_later(event: StripeWebhookEvent, error: str) -> None:
+    dead = event.attempts >= MAX_ATTEMPTS
+    StripeWebhookEvent.objects.filter(pk=event.pk).update(
+        state=State.DEAD if dead else State.DUE,
+        reason="its handler failed every time" if dead else "",
+        due_at=timezone.now() + _backoff(event.attempts),
+        lease_until=None,
+        last_error=error[-4000:],
+    )
+
+
+def _backoff(attempts: int) -> timedelta:
+    return timedelta(seconds=min(2**attempts, 1800))
+
+
+@contextmanager
+def _short_waits() -> Iterator[None]:
+    """Give up on a locked row or database after a second or two instead of the usual patience."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '1s'; SET statement_timeout = '2s'")
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("RESET lock_timeout; RESET statement_timeout")
+        return
+    with connection.cursor() as cursor:
+        before = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+        cursor.execute("PRAGMA busy_timeout = 1500")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA busy_timeout = {int(before)}")

@@ -1,0 +1,57 @@
+"""Do the work behind the requests."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import Error as DatabaseFailure
+from django.db import close_old_connections, connection
+
+from proshop.work import keep_house, run_round
+
+logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 1.0
+HOUSEKEEPING_SECONDS = 600.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Work on what is due: events, unanswered calls to Stripe, expiring orders, deliveries and mail. "
+        "Runs until it is stopped; SIGTERM finishes what is in hand."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="Do what is due now, then exit.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["once"]:
+            while run_round():
+                pass
+            keep_house()
+            return
+        self._run_until_stopped()
+
+    def _run_until_stopped(self) -> None:
+        stop = threading.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: stop.set())
+        kept_house = float("-inf")
+        while not stop.is_set():
+            done = 0
+            try:
+                close_old_connections()
+                done = run_round()
+                if time.monotonic() - kept_house > HOUSEKEEPING_SECONDS:
+                    keep_house()
+                    kept_house = time.monotonic()
+            except DatabaseFailure:
+                logger.exception("database_unavailable")
+                connection.close()
+            if not done:
+                stop.wait(PAUSE_SECONDS)

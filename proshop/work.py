@@ -1,0 +1,56 @@
+"""The loop behind the requests: whatever is due, whoever runs it.
+
+`manage.py work`, and the tasks of a shop with a broker, run the same rounds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.db import Error as DatabaseFailure
+
+from apps.cart.services import forget_old_anonymous_carts
+from apps.common import idempotency, limits
+from apps.notifications import services as notifications
+from apps.outbox import services as outbox
+from apps.payment.services.expiry import expire_due_orders
+from apps.payment.services.sessions import finish_unanswered
+from apps.payment.webhooks import inbox
+
+logger = logging.getLogger(__name__)
+
+Job = Callable[[], int]
+
+# In the order in which one feeds the next: an event settles an order, which publishes, which queues a mail.
+JOBS: dict[str, Job] = {
+    "events": inbox.process_due,
+    "unanswered": finish_unanswered,
+    "expiring orders": expire_due_orders,
+    "deliveries": outbox.deliver_due,
+    "mails": notifications.send_due,
+}
+HOUSEKEEPING: dict[str, Job] = {
+    "limits": limits.forget_expired,
+    "idempotency keys": idempotency.forget_expired,
+    "anonymous carts": forget_old_anonymous_carts,
+}
+
+
+def run_round() -> int:
+    """Do what is due now. A job that fails does not keep the others from their turn. Returns how much was done."""
+    return sum(_run(name, job) for name, job in JOBS.items())
+
+
+def keep_house() -> int:
+    return sum(_run(name, job) for name, job in HOUSEKEEPING.items())
+
+
+def _run(name: str, job: Job) -> int:
+    try:
+        return job()
+    except DatabaseFailure:
+        raise  # the caller waits for the database and connects anew
+    except Exception:
+        logger.exception("job_failed", extra={"job": name})
+        return 0
