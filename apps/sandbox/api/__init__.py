@@ -1,0 +1,1 @@
+"""Stripe's REST calls, a module per resource; `routing.py` holds the table."""

@@ -1,0 +1,340 @@
+"""/v1/checkout/sessions: one-time payments on the hosted page. Amounts are in minor units."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from apps.sandbox import checkout, ids, payments
+from apps.sandbox.api import prices, products
+from apps.sandbox.call import Call, merged_metadata
+from apps.sandbox.errors import ApiError, invalid, missing, unsupported
+from apps.sandbox.money import check_charge
+from apps.sandbox.pagination import page, slice_of
+from apps.sandbox.store import Object
+
+URL = "/v1/checkout/sessions"
+MAX_LINES = 100
+MIN_LIFE, MAX_LIFE = 30 * 60, 24 * 3600
+MAX_QUANTITY = 999_999_999
+EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+
+# Known to Stripe, and they would change what is charged or asked: refused rather than left out silently.
+UNSUPPORTED = (
+    "after_expiration",
+    "consent_collection",
+    "custom_fields",
+    "customer_account",
+    "customer_update",
+    "discounts",
+    "optional_items",
+    "return_url",
+    "setup_intent_data",
+    "shipping_options",
+    "subscription_data",
+)
+# Hashes that switch something on: `{"enabled": false}` is fine.
+SWITCHES = ("adaptive_pricing", "automatic_tax", "invoice_creation", "managed_payments", "tax_id_collection")
+UNSUPPORTED_INTENT_DATA = ("application_fee_amount", "on_behalf_of", "transfer_data", "transfer_group")
+
+
+def create(call: Call) -> Object:
+    params = call.params
+    _refuse_unsupported(params)
+    expires_at = _expires_at(call)
+    for name in ("success_url", "cancel_url"):
+        _check_url(params.get(name), name)
+    email = params.get("customer_email")
+    if email is not None and (len(email) > 512 or EMAIL.fullmatch(email) is None):
+        raise invalid(f"Invalid email address: {email[:100]}", "customer_email", "email_invalid")
+    if "customer" in params and email is not None:
+        raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
+    customer = call.get("customer", params["customer"], param="customer")["id"] if "customer" in params else None
+    if len(params.get("client_reference_id", "")) > 200:
+        raise invalid("client_reference_id can have up to 200 characters.", "client_reference_id")
+    session_id = ids.new("checkout.session")
+    items = _line_items(call, session_id)
+    code, total = items[0]["currency"], sum(item["amount_total"] for item in items)
+    if total:
+        what = "The Checkout Session's total amount due"
+        check_charge(total, code, param="line_items", what=what)
+    session = _build(call, session_id, code, total, customer, expires_at)
+    for item in items:
+        call.tx.put(item)
+    call.tx.put(session)
+    call.tx.schedule("expire_session", session_id, seconds=expires_at - call.now)
+    return session
+
+
+def _refuse_unsupported(params: dict[str, Any]) -> None:
+    if "mode" not in params:
+        raise missing("mode")
+    if params["mode"] != "payment":
+        raise ApiError(f"The sandbox does not support mode={params['mode']}.", code="sandbox_unsupported", param="mode")
+    if params.get("ui_mode", "hosted_page") != "hosted_page":
+        raise unsupported("ui_mode")
+    for name in UNSUPPORTED:
+        if params.get(name):
+            raise unsupported(name)
+    for name in SWITCHES:
+        if params.get(name, {}).get("enabled"):
+            raise unsupported(f"{name}[enabled]")
+    if params.get("allow_promotion_codes"):
+        raise unsupported("allow_promotion_codes")
+    for name in UNSUPPORTED_INTENT_DATA:
+        if params.get("payment_intent_data", {}).get(name):
+            raise unsupported(f"payment_intent_data[{name}]")
+
+
+def _expires_at(call: Call) -> int:
+    given: int | None = call.params.get("expires_at")
+    if given is None:
+        return call.now + MAX_LIFE
+    if given < call.now + MIN_LIFE:
+        raise invalid(
+            "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.", "expires_at"
+        )
+    if given > call.now + MAX_LIFE:
+        raise invalid(
+            "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.", "expires_at"
+        )
+    return given
+
+
+def _check_url(url: str | None, name: str) -> None:
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or len(url) > 5000 or any(c.isspace() for c in url):
+        raise invalid("Not a valid URL", name, "url_invalid")
+
+
+def _line_items(call: Call, session_id: str) -> list[Object]:
+    given = call.params.get("line_items")
+    if not given:
+        raise missing("line_items")
+    if len(given) > MAX_LINES:
+        raise invalid(f"A session can have up to {MAX_LINES} line items.", "line_items")
+    items = [_line_item(call, session_id, line, f"line_items[{i}]") for i, line in enumerate(given)]
+    currencies = sorted({item["currency"] for item in items})
+    if len(currencies) > 1:
+        raise invalid(
+            f"All line items must have the same currency, but these were given: {', '.join(currencies)}.", "line_items"
+        )
+    return items
+
+
+def _line_item(call: Call, session_id: str, line: dict[str, Any], path: str) -> Object:
+    if line.get("adjustable_quantity", {}).get("enabled"):
+        raise unsupported(f"{path}[adjustable_quantity][enabled]")
+    for name in ("dynamic_tax_rates", "tax_rates"):
+        if line.get(name):
+            raise unsupported(f"{path}[{name}]")
+    quantity = line.get("quantity")
+    if quantity is None:
+        raise missing(f"{path}[quantity]")
+    if not 1 <= quantity <= MAX_QUANTITY:
+        raise invalid(
+            f"This value must be greater than or equal to 1 (it currently is '{quantity}').",
+            f"{path}[quantity]",
+            "parameter_invalid_integer",
+        )
+    price, name = _price(call, line, path)
+    amount = int((Decimal(price["unit_amount_decimal"]) * quantity).quantize(Decimal(1), ROUND_HALF_UP))
+    return {
+        "id": ids.new("item"),
+        "object": "item",
+        "adjustable_quantity": None,
+        "amount_discount": 0,
+        "amount_subtotal": amount,
+        "amount_tax": 0,
+        "amount_total": amount,
+        "currency": price["currency"],
+        "description": name,
+        "metadata": merged_metadata({}, line.get("metadata") or {}, f"{path}[metadata]"),
+        "price": price,
+        "quantity": quantity,
+        "_session": session_id,
+    }
+
+
+def _price(call: Call, line: dict[str, Any], path: str) -> tuple[Object, str]:
+    """The line's price and its product's name; a price given inline is made on the spot, inactive."""
+    if ("price" in line) == ("price_data" in line):
+        raise (
+            missing(f"{path}[price]") if "price" not in line else invalid("Give price or price_data.", f"{path}[price]")
+        )
+    if "price" in line:
+        price = call.get("price", line["price"], param=f"{path}[price]")
+        if not price["active"]:
+            raise invalid("The price specified is inactive. This field only accepts active prices.", f"{path}[price]")
+        return price, call.get("product", price["product"])["name"]
+    data, where = line["price_data"], f"{path}[price_data]"
+    if ("product" in data) == ("product_data" in data):
+        raise missing(f"{where}[product_data]")
+    if "product" in data:
+        product = call.get("product", data["product"], param=f"{where}[product]")
+    else:
+        product = products.build(call, data["product_data"], active=False)
+    price = prices.build(call, data, product["id"], path=where, active=False)
+    call.tx.put(product)
+    call.tx.put(price)
+    return price, product["name"]
+
+
+def _build(call: Call, session_id: str, code: str, total: int, customer: str | None, expires_at: int) -> Object:
+    params = call.params
+    kinds = params.get("payment_method_types") or _types(params, code)
+    email = params.get("customer_email")
+    options = {"card": {"request_three_d_secure": "automatic"}} if "card" in kinds else {}
+    metadata = merged_metadata({}, params.get("metadata") or {})
+    intent_data = dict(params.get("payment_intent_data", {}))
+    intent_data["metadata"] = merged_metadata({}, intent_data.get("metadata") or {}, "payment_intent_data[metadata]")
+    return {
+        "id": session_id,
+        "object": "checkout.session",
+        "adaptive_pricing": {"enabled": False},
+        "after_expiration": None,
+        "allow_promotion_codes": params.get("allow_promotion_codes"),
+        "amount_subtotal": total,
+        "amount_total": total,
+        "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+        "billing_address_collection": params.get("billing_address_collection"),
+        "cancel_url": params.get("cancel_url"),
+        "client_reference_id": params.get("client_reference_id"),
+        "client_secret": None,
+        "collected_information": {"business_name": None, "individual_name": None, "shipping_details": None},
+        "consent": None,
+        "consent_collection": None,
+        "created": call.now,
+        "currency": code,
+        "currency_conversion": None,
+        "custom_fields": [],
+        "custom_text": _custom_text(params.get("custom_text") or {}),
+        "customer": customer,
+        "customer_account": None,
+        "customer_creation": params.get("customer_creation", None if customer else "if_required"),
+        "customer_details": _known_buyer(email) if email else None,
+        "customer_email": email,
+        "discounts": [],
+        "expires_at": expires_at,
+        "integration_identifier": None,
+        "invoice": None,
+        "invoice_creation": {"enabled": False, "invoice_data": _no_invoice()},
+        "livemode": False,
+        "locale": params.get("locale"),
+        "managed_payments": {"enabled": False},
+        "metadata": metadata,
+        "mode": params["mode"],
+        "origin_context": params.get("origin_context"),
+        "payment_intent": None,
+        "payment_link": None,
+        "payment_method_collection": "if_required",
+        "payment_method_configuration_details": None,
+        "payment_method_options": options,
+        "payment_method_types": kinds,
+        "payment_status": "unpaid",
+        "permissions": None,
+        "phone_number_collection": {"enabled": params.get("phone_number_collection", {}).get("enabled", False)},
+        "recovered_from": None,
+        "saved_payment_method_options": None,
+        "setup_intent": None,
+        "shipping_address_collection": params.get("shipping_address_collection") or None,
+        "shipping_cost": None,
+        "shipping_options": [],
+        "status": "open",
+        "submit_type": params.get("submit_type"),
+        "subscription": None,
+        "success_url": params.get("success_url"),
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        "ui_mode": "hosted_page",
+        "url": f"{call.base_url}/c/pay/{session_id}",
+        "wallet_options": None,
+        "_intent_data": intent_data,
+    }
+
+
+def _types(params: dict[str, Any], code: str) -> list[str]:
+    """The methods the page offers, by the filters of the endive version."""
+    kinds = payments.default_types(code)
+    allowed = params.get("allowed_payment_method_types") or kinds
+    kinds = [k for k in kinds if k in allowed and k not in (params.get("excluded_payment_method_types") or [])]
+    if not kinds:
+        raise invalid("No valid payment method types for this Checkout Session.", "excluded_payment_method_types")
+    return kinds
+
+
+def _custom_text(given: dict[str, Any]) -> Object:
+    names = ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")
+    return {name: given.get(name) or None for name in names}
+
+
+def _known_buyer(email: str) -> Object:
+    return {
+        "address": None,
+        "business_name": None,
+        "email": email,
+        "individual_name": None,
+        "name": None,
+        "phone": None,
+        "tax_exempt": "none",
+        "tax_ids": None,
+    }
+
+
+def _no_invoice() -> Object:
+    return {
+        "account_tax_ids": None,
+        "custom_fields": None,
+        "description": None,
+        "footer": None,
+        "issuer": None,
+        "metadata": {},
+        "rendering_options": None,
+    }
+
+
+def retrieve(call: Call, session_id: str) -> Object:
+    return call.get("checkout.session", session_id)
+
+
+def update(call: Call, session_id: str) -> Object:
+    session = call.get("checkout.session", session_id)
+    for name in call.params:
+        if name not in ("metadata", "expand"):
+            raise unsupported(name)
+    if session["status"] != "open":
+        raise ApiError(f"Only open Checkout Sessions can be updated. This one is {session['status']}.")
+    session["metadata"] = merged_metadata(session["metadata"], call.params.get("metadata", {}))
+    return call.tx.put(session)
+
+
+def expire(call: Call, session_id: str) -> Object:
+    session = call.get("checkout.session", session_id)
+    if session["status"] != "open":
+        raise ApiError(
+            'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of'
+            f" `{session['status']}`."
+        )
+    return checkout.expire(call, session)
+
+
+def list_all(call: Call) -> Object:
+    params = call.params
+    filters = {
+        name: [params[name]] for name in ("customer", "payment_intent", "payment_link", "status") if name in params
+    }
+    if "customer_details" in params:
+        filters["customer_details.email"] = [params["customer_details"]["email"]]
+    return page(call, "checkout.session", URL, filters)
+
+
+def line_items(call: Call, session_id: str) -> Object:
+    session = call.get("checkout.session", session_id)
+    return slice_of(call, checkout.lines(call, session), f"{URL}/{session_id}/line_items")

@@ -1,0 +1,42 @@
+"""Keeps other websites out: the sandbox answers this machine's own browser and programs only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+HOSTS = ("127.0.0.1", "localhost")
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https: data:; form-action 'self' {targets};"
+    " base-uri 'none'; frame-ancestors 'none'; connect-src 'self'"
+)
+
+
+class Guard:
+    """Checks Host against DNS rebinding and Origin against posts from elsewhere; sets the security headers."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        host = request.META.get("HTTP_HOST", "")
+        if host.partition(":")[0] not in HOSTS:
+            return JsonResponse({"error": "The sandbox answers on 127.0.0.1 and localhost only."}, status=400)
+        if request.method not in ("GET", "HEAD") and not self._same_origin(request, host):
+            return JsonResponse({"error": "Posts from other origins are refused."}, status=403)
+        response = self.get_response(request)
+        # A form's answer may redirect to the shop, and browsers hold form-action against redirects too.
+        response.headers.setdefault("Content-Security-Policy", POLICY.format(targets="http: https:"))
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Referrer-Policy"] = "no-referrer"
+        response["X-Frame-Options"] = "DENY"
+        return response
+
+    @staticmethod
+    def _same_origin(request: HttpRequest, host: str) -> bool:
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            return False
+        origin = request.headers.get("Origin")
+        return origin is None or urlsplit(origin).netloc == host

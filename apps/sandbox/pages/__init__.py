@@ -1,0 +1,1 @@
+"""The pages a buyer sees: pay, authenticate, done."""

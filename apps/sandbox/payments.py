@@ -1,0 +1,361 @@
+"""The life of a PaymentIntent: confirmed, authenticated, charged, captured, settled, canceled.
+
+The API, the pay page, the CLI's `payment_pages` calls and the control panel all pay through `confirm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from apps.sandbox import ids
+from apps.sandbox.call import Call
+from apps.sandbox.cards import (
+    AUTHENTICATION_FAILED,
+    AUTHENTICATION_REQUIRED,
+    BY_IBAN,
+    BY_NUMBER,
+    Decline,
+)
+from apps.sandbox.charges import book, declined_outcome, new_charge, receipt_url
+from apps.sandbox.errors import ApiError, invalid, unexpected_state
+from apps.sandbox.events import emit
+from apps.sandbox.store import Object, public
+
+Hook = Callable[[Object], None]
+HOLD_SECONDS = 7 * 86400  # how long an uncaptured card payment stays reserved
+BOOKING_SECONDS = 1.0  # `automatic_async`: the balance transaction follows with charge.updated
+SLOW_FACTOR = 10  # the account that settles late, as a multiple of the usual delay
+
+CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+CANCELABLE = (*CONFIRMABLE, "requires_capture")
+
+# Modules that follow a successful charge (a dispute card opens a dispute) add themselves here.
+AFTER_CHARGE: list[Callable[[Call, Object], None]] = []
+
+
+def new_intent(call: Call, *, amount: int, currency: str, **given: Any) -> Object:
+    """Store a new intent and tell about it. `given` overrides Stripe's defaults."""
+    intent_id = ids.new("payment_intent")
+    kinds = given.pop("payment_method_types", None) or default_types(currency)
+    intent: Object = {
+        "id": intent_id,
+        "object": "payment_intent",
+        "allowed_payment_method_types": None,
+        "amount": amount,
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": 0,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": None,
+        "canceled_at": None,
+        "cancellation_reason": None,
+        "capture_method": "automatic_async",
+        "client_secret": f"{intent_id}_secret_{ids.text(25)}",
+        "confirmation_method": "automatic",
+        "created": call.now,
+        "currency": currency,
+        "customer": None,
+        "customer_account": None,
+        "description": None,
+        "excluded_payment_method_types": None,
+        "last_payment_error": None,
+        "latest_charge": None,
+        "livemode": False,
+        "managed_payments": {"enabled": False},
+        "metadata": {},
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_method": None,
+        "payment_method_configuration_details": None,
+        "payment_method_options": method_options(kinds),
+        "payment_method_types": kinds,
+        "processing": None,
+        "receipt_email": None,
+        "review": None,
+        "setup_future_usage": None,
+        "shipping": None,
+        "source": None,
+        "statement_descriptor": None,
+        "statement_descriptor_suffix": None,
+        "status": "requires_payment_method",
+        "transfer_data": None,
+        "transfer_group": None,
+        **given,
+    }
+    call.tx.put(intent)
+    emit(call, "payment_intent.created", intent)
+    return intent
+
+
+def default_types(currency: str) -> list[str]:
+    """What is switched on in the imagined Dashboard: cards, and SEPA for euros."""
+    return ["card", "sepa_debit"] if currency == "eur" else ["card"]
+
+
+def method_options(kinds: list[str]) -> Object:
+    options: Object = {}
+    if "card" in kinds:
+        options["card"] = {
+            "installments": None,
+            "mandate_options": None,
+            "network": None,
+            "request_three_d_secure": "automatic",
+        }
+    if "sepa_debit" in kinds:
+        options["sepa_debit"] = {}
+    return options
+
+
+def confirm(
+    call: Call,
+    intent: Object,
+    method: Object,
+    *,
+    off_session: bool = False,
+    authenticated: bool = False,
+    return_url: str | None = None,
+    on_charged: Hook = lambda charge: None,
+) -> Object:
+    """Try to collect the money. Raises ApiError 402 (its effects kept) when it is declined.
+
+    `on_charged` runs between charge.succeeded and payment_intent.succeeded, where Stripe completes the session.
+    """
+    if method["type"] not in intent["payment_method_types"]:
+        raise invalid(
+            f"The payment method type '{method['type']}' is not allowed for this PaymentIntent."
+            f" Allowed: {', '.join(intent['payment_method_types'])}.",
+            "payment_method",
+            "payment_intent_incompatible_payment_method",
+        )
+    if method["customer"] is None and method.get("_used"):
+        raise invalid(
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment."
+            " It may not be used again.",
+            "payment_method",
+        )
+    intent |= {"payment_method": method["id"], "next_action": None}
+    if method["type"] == "sepa_debit":
+        return _debit(call, intent, method, on_charged)
+    card = BY_NUMBER[method["_number"]]
+    wants_check = card.authentication == "required" or (
+        card.authentication == "unless_set_up" and not method.get("_set_up")
+    )
+    if wants_check and not authenticated:
+        if off_session:
+            raise decline(call, intent, method, AUTHENTICATION_REQUIRED, authenticated=False)
+        return _require_action(call, intent, return_url)
+    if card.decline is not None:
+        raise decline(call, intent, method, card.decline, authenticated=authenticated)
+    return _charge_card(call, intent, method, authenticated, on_charged)
+
+
+def _require_action(call: Call, intent: Object, return_url: str | None) -> Object:
+    page = f"{call.base_url}/authenticate/{intent['id']}"
+    if return_url:
+        intent["next_action"] = {
+            "redirect_to_url": {"return_url": return_url, "url": page},
+            "type": "redirect_to_url",
+        }
+    else:
+        sdk = {"type": "three_d_secure_redirect", "stripe_js": page, "source": intent["payment_method"]}
+        intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": sdk}
+    intent |= {"status": "requires_action", "last_payment_error": None}
+    call.tx.put(intent)
+    emit(call, "payment_intent.requires_action", intent)
+    return intent
+
+
+def _charge_card(call: Call, intent: Object, method: Object, authenticated: bool, on_charged: Hook) -> Object:
+    manual = intent["capture_method"] == "manual"
+    charge = new_charge(call, intent, method, authenticated=authenticated)
+    charge |= {"paid": True, "status": "succeeded", "receipt_url": receipt_url(call, charge["id"])}
+    call.tx.put(method | {"_used": True})
+    intent |= {"latest_charge": charge["id"], "last_payment_error": None, "next_action": None}
+    if manual:
+        charge["payment_method_details"]["card"]["capture_before"] = call.now + HOLD_SECONDS
+        intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+        call.tx.schedule("release_hold", intent["id"], seconds=HOLD_SECONDS)
+    else:
+        charge |= {"captured": True, "amount_captured": intent["amount"]}
+        intent |= {"status": "succeeded", "amount_received": intent["amount"]}
+    _store_charge(call, intent, charge, booked=intent["capture_method"] == "automatic")
+    call.tx.put(intent)
+    emit(call, "charge.succeeded", charge)
+    on_charged(charge)
+    emit(call, "payment_intent.amount_capturable_updated" if manual else "payment_intent.succeeded", intent)
+    for follow in AFTER_CHARGE:
+        follow(call, charge)
+    return intent
+
+
+def _store_charge(call: Call, intent: Object, charge: Object, *, booked: bool) -> None:
+    """With `automatic_async` the balance transaction comes a moment later, with charge.updated."""
+    if not charge["captured"]:
+        call.tx.put(charge)
+    elif booked:
+        book(call, charge)
+    else:
+        call.tx.put(charge)
+        call.tx.schedule("book_charge", charge["id"], seconds=BOOKING_SECONDS)
+
+
+def _debit(call: Call, intent: Object, method: Object, on_charged: Hook) -> Object:
+    """A bank debit is only promised now; `settle_debit` brings the outcome."""
+    mandate = _mandate(call, method)
+    intent["_mandate"] = mandate["id"]
+    outcome_url = None
+    charge = new_charge(call, intent, method, authenticated=False, receipt_url=outcome_url)
+    call.tx.put(charge)
+    call.tx.put(method | {"_used": True})
+    intent |= {"status": "processing", "latest_charge": charge["id"], "last_payment_error": None}
+    call.tx.put(intent)
+    emit(call, "charge.pending", charge)
+    on_charged(charge)
+    emit(call, "payment_intent.processing", intent)
+    slow = BY_IBAN[method["_number"]].slow
+    call.tx.schedule("settle_debit", intent["id"], seconds=call.settle_seconds * (SLOW_FACTOR if slow else 1))
+    return intent
+
+
+def _mandate(call: Call, method: Object) -> Object:
+    acceptance = {"accepted_at": call.now, "online": {"ip_address": "127.0.0.1", "user_agent": "sandbox"}}
+    reference = ids.text(16).upper()
+    return call.tx.put(
+        {
+            "id": ids.new("mandate"),
+            "object": "mandate",
+            "customer_acceptance": {**acceptance, "type": "online"},
+            "livemode": False,
+            "multi_use": {},
+            "payment_method": method["id"],
+            "payment_method_details": {
+                "sepa_debit": {"reference": reference, "url": f"{call.base_url}/mandates/{reference}"},
+                "type": "sepa_debit",
+            },
+            "status": "active",
+            "type": "multi_use",
+        }
+    )
+
+
+def settle_debit(call: Call, intent: Object, on_settled: Callable[[bool], None]) -> None:
+    """The bank's answer to a debit. `on_settled(went_through)` runs where the session's own event belongs."""
+    if intent["status"] != "processing":
+        return
+    charge = call.get("charge", intent["latest_charge"])
+    if not BY_IBAN[charge["_number"]].settles:
+        message = "The customer's bank refused the debit."
+        charge |= {"status": "failed", "failure_code": "charge_failed", "failure_message": message}
+        charge["outcome"] = {**declined_outcome(Decline("generic_decline", message)), "advice_code": None}
+        call.tx.put(charge)
+        method = call.get("payment_method", charge["payment_method"])
+        intent |= {"status": "requires_payment_method", "payment_method": None}
+        intent["last_payment_error"] = {
+            "charge": charge["id"],
+            "code": "payment_intent_payment_attempt_failed",
+            "message": message,
+            "payment_method": public(method),
+            "type": "card_error",
+        }
+        call.tx.put(intent)
+        emit(call, "charge.failed", charge)
+        on_settled(False)
+        emit(call, "payment_intent.payment_failed", intent)
+        return
+    charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": charge["amount"]}
+    charge["receipt_url"] = receipt_url(call, charge["id"])
+    book(call, charge)
+    intent |= {"status": "succeeded", "amount_received": intent["amount"]}
+    call.tx.put(intent)
+    emit(call, "charge.succeeded", charge)
+    on_settled(True)
+    emit(call, "payment_intent.succeeded", intent)
+    for follow in AFTER_CHARGE:
+        follow(call, charge)
+
+
+def decline(call: Call, intent: Object, method: Object, reason: Decline, *, authenticated: bool) -> ApiError:
+    """Record a refused charge; the error to raise. The intent waits for another method."""
+    charge = new_charge(call, intent, method, authenticated=authenticated)
+    charge |= {"status": "failed", "failure_code": reason.code, "failure_message": reason.message}
+    charge["outcome"] = declined_outcome(reason)
+    call.tx.put(charge)
+    error = _refuse(call, intent, method, reason, charge["id"])
+    emit(call, "charge.failed", charge)
+    emit(call, "payment_intent.payment_failed", intent)
+    return error
+
+
+def fail_authentication(call: Call, intent: Object) -> ApiError:
+    """The buyer did not pass the bank's check: no charge was made."""
+    method = call.get("payment_method", intent["payment_method"])
+    error = _refuse(call, intent, method, AUTHENTICATION_FAILED, None)
+    emit(call, "payment_intent.payment_failed", intent)
+    return error
+
+
+def _refuse(call: Call, intent: Object, method: Object, reason: Decline, charge_id: str | None) -> ApiError:
+    kind = "invalid_request_error" if reason is AUTHENTICATION_FAILED else "card_error"
+    details: dict[str, Any] = {"payment_method": public(method)}
+    if charge_id is not None:
+        details |= {"charge": charge_id, "advice_code": reason.advice}
+        intent["latest_charge"] = charge_id
+    if reason.decline_code is not None:
+        details["decline_code"] = reason.decline_code
+    error = ApiError(reason.message, status=402, kind=kind, code=reason.code, keep_effects=True, **details)
+    intent |= {"status": "requires_payment_method", "payment_method": None, "next_action": None}
+    intent["last_payment_error"] = dict(error.error)
+    call.tx.put(intent)
+    error.error["payment_intent"] = public(intent)
+    return error
+
+
+def capture(call: Call, intent: Object, amount: int | None) -> Object:
+    """Take what was reserved, or a part of it; the rest is released. `amount` is in minor units."""
+    if intent["status"] != "requires_capture":
+        raise unexpected_state(
+            "This PaymentIntent could not be captured because it has a status of"
+            f" {intent['status']}. Only a PaymentIntent with one of the following statuses may be captured:"
+            " requires_capture.",
+            public(intent),
+        )
+    taken = intent["amount_capturable"] if amount is None else amount
+    if not 0 < taken <= intent["amount_capturable"]:
+        raise ApiError(
+            "The amount_to_capture must be positive and no more than the capturable amount of"
+            f" {intent['amount_capturable']}.",
+            code="amount_too_large" if taken > 0 else "parameter_invalid_integer",
+            param="amount_to_capture",
+        )
+    charge = call.get("charge", intent["latest_charge"])
+    released = charge["amount"] - taken
+    charge |= {"captured": True, "amount_captured": taken, "amount_refunded": released}
+    book(call, charge)
+    intent |= {"status": "succeeded", "amount_received": taken, "amount_capturable": 0}
+    call.tx.put(intent)
+    call.tx.unschedule(intent["id"], "release_hold")
+    emit(call, "charge.captured", charge)
+    emit(call, "payment_intent.succeeded", intent)
+    return intent
+
+
+def cancel(call: Call, intent: Object, reason: str | None) -> Object:
+    """End an intent that was not paid; a reserved amount is released."""
+    if intent["status"] == "requires_capture":
+        charge = call.get("charge", intent["latest_charge"])
+        charge |= {"refunded": True, "amount_refunded": charge["amount"]}
+        call.tx.put(charge)
+        call.tx.unschedule(intent["id"], "release_hold")
+        emit(call, "charge.expired" if reason == "automatic" else "charge.refunded", charge)
+    intent |= {
+        "status": "canceled",
+        "canceled_at": call.now,
+        "cancellation_reason": reason,
+        "amount_capturable": 0,
+        "next_action": None,
+    }
+    call.tx.put(intent)
+    emit(call, "payment_intent.canceled", intent)
+    return intent
