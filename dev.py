@@ -99,9 +99,7 @@ def make_venv(uv: str | None) -> None:
         return
     if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
         package = f"python3.{sys.version_info[1]}-venv"
-        raise Refusal(
-            f"{sys.executable} cannot make virtual environments: install uv, or on Debian {package}."
-        )
+        raise Refusal(f"{sys.executable} cannot make virtual environments: install uv, or on Debian {package}.")
     run([sys.executable, "-m", "venv", "--clear", str(VENV)], "python -m venv")
 
 
@@ -207,9 +205,7 @@ def ensure_env_file() -> None:
 
 def check_port(port: int, whose: str, option: str) -> None:
     """Refuse a port that cannot be listened on, before anything is installed or started."""
-    taken = Refusal(
-        f"Port {port} ({whose}) is taken: end what listens there, perhaps another demo, or use {option}."
-    )
+    taken = Refusal(f"Port {port} ({whose}) is taken: end what listens there, perhaps another demo, or use {option}.")
     with socket.socket() as probe:
         probe.settimeout(1)
         # macOS lets a second socket bind beside one that listens on every address; connecting finds that one.
@@ -253,9 +249,7 @@ def manage(*arguments: str) -> list[str]:
 
 def seed(env: dict[str, str]) -> None:
     """Fill the shop. Passwords are printed once by the command; they are kept in a private, ignored file."""
-    done = subprocess.run(
-        manage("seed_demo"), cwd=ROOT, env=env, stdout=subprocess.PIPE, encoding="utf-8", check=False
-    )
+    done = subprocess.run(manage("seed_demo"), cwd=ROOT, env=env, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     if done.returncode:
         say(done.stdout)
         raise Refusal(f"seed_demo failed with exit code {done.returncode}; the reason stands above.")
@@ -303,6 +297,7 @@ class Crew:
                 raise Refusal(f"'{name}' ended with exit code {process.returncode}, and the demo with it.")
 
     def stop(self) -> None:
+        """End all, politely at first; after five seconds nothing of theirs is left."""
         self.quiet = True
         for process in self.members.values():
             if process.poll() is None:
@@ -314,6 +309,9 @@ class Crew:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if os.name != "nt":  # a process may have started others; they share its group
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def shop_is_up(port: int) -> bool:
@@ -344,18 +342,14 @@ def welcome(port: int, sandbox_port: int | None) -> str:
     lines = ["", f"Shop       http://localhost:{port}/", f"Admin      http://localhost:{port}/admin/"]
     lines.append(f"API        http://localhost:{port}/api/docs/")
     if sandbox_port:
-        lines.append(
-            f"Sandbox    http://127.0.0.1:{sandbox_port}/ stands in for Stripe; pay with 4242 4242 4242 4242"
-        )
+        lines.append(f"Sandbox    http://127.0.0.1:{sandbox_port}/ in Stripe's place; cards: 4242 4242 4242 4242")
     else:
         lines.append("Stripe     STRIPE_API_BASE names no sandbox here, so the shop talks to Stripe itself")
     if SIGN_INS.exists():
         lines.append(f"Sign-ins   kept in {SIGN_INS.relative_to(ROOT)}")
         lines += [f"           {line}" for line in SIGN_INS.read_text(encoding="utf-8").splitlines()]
     else:
-        lines.append(
-            "Sign-ins   were printed when they were made; `manage.py changepassword` sets new passwords"
-        )
+        lines.append("Sign-ins   were printed once; manage.py changepassword sets new passwords")
     return "\n".join([*lines, "", "Ctrl-C ends the demo.", ""])
 
 

@@ -30,10 +30,9 @@ def temporary_server() -> Iterator[str]:
         try:
             forgo_durability(server.get_uri())
             facts = server.get_postmaster_info()
-            if facts.socket_dir:
-                host = quote(str(facts.socket_dir), safe="")
-            else:  # Windows has no socket files
-                host = f"{facts.hostname}:{facts.port}"
+            # Windows has no socket files.
+            socket_file = quote(str(facts.socket_dir), safe="") if facts.socket_dir else ""
+            host = socket_file or f"{facts.hostname}:{facts.port}"
             yield f"postgres://postgres@{host}/postgres"
         finally:
             server.cleanup()
