@@ -6,10 +6,10 @@ import os
 import pytest
 from django.db import connection
 
+pytest_plugins = ["tests.support.fixtures"]
+
 if importlib.util.find_spec("psycopg"):
-    raise pytest.UsageError(
-        "psycopg 3 is installed, and Django prefers it to psycopg2: pip uninstall psycopg"
-    )
+    raise pytest.UsageError("psycopg 3 is installed, and Django prefers it to psycopg2: pip uninstall psycopg")
 
 # Tests start processes, and a failing one may print its environment.
 for name in list(os.environ):

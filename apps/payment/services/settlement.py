@@ -114,8 +114,6 @@ def apply_processing(session: CheckoutSession, *, event_id: str = "") -> Payment
     save(
         payment,
         status=Payment.Status.PROCESSING,
-        session_status="complete",
-        session_payment_status=session.payment_status,
         **_new_ids(payment, PaidFacts.of_session(session)),
     )
     write_log(payment, "processing", before="pending", object_id=session.id, event_id=event_id)
@@ -152,8 +150,6 @@ def apply_delayed_failure(session: CheckoutSession, *, event_id: str = "") -> Pa
         status=Payment.Status.FAILED,
         kind="delayed_payment_failed",
         event_id=event_id,
-        session_status="complete",
-        session_payment_status=session.payment_status,
         **_new_ids(payment, PaidFacts.of_session(session)),
     )
     if order.status == Order.Status.PENDING:
@@ -169,17 +165,16 @@ def _lock(reference: str) -> Payment:
 
 
 def _new_ids(payment: Payment, facts: PaidFacts) -> dict[str, str]:
-    """What Stripe told that the row does not have yet. Facts are filled in and never overwritten."""
+    """What Stripe told that the row does not have yet. Ids are filled in and never overwritten."""
     told = {
         "stripe_session_id": facts.session_id,
         "stripe_payment_intent_id": facts.payment_intent_id,
         "stripe_charge_id": facts.charge_id,
     }
     new = {name: value for name, value in told.items() if value and not getattr(payment, name)}
-    if facts.session_id and payment.session_status != "complete" and facts.payment_status:
-        new |= {"session_status": "complete", "session_payment_status": facts.payment_status}
-    elif facts.payment_status and payment.session_payment_status != facts.payment_status:
-        new |= {"session_payment_status": facts.payment_status}
+    state = {"session_status": "complete", "session_payment_status": facts.payment_status}
+    if facts.payment_status and any(getattr(payment, name) != value for name, value in state.items()):
+        new |= state
     return new
 
 
