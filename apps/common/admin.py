@@ -1,0 +1,68 @@
+"""What the admin's pages share: rows that nobody edits, money in major units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from apps.common.money import to_major
+
+
+class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
+    """Rows that come from elsewhere: nothing is added, changed or deleted by hand.
+
+    Viewing needs the view or the change permission, as everywhere in the admin.
+    """
+
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyInline:
+    """An inline table for reading."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class MajorUnits:
+    """Shows amount columns as decimals in the row's currency.
+
+    `money_fields` maps the name of a column on the page to the model's field in minor units.
+    """
+
+    money_fields: dict[str, str] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, field in cls.money_fields.items():
+            setattr(cls, name, _column(name, field))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return [*super().get_readonly_fields(request, obj), *self.money_fields]  # type: ignore[misc]
+
+
+def _column(name: str, field: str) -> Any:
+    @admin.display(description=name, ordering=field)
+    def show(self: Any, row: Any) -> str:
+        return to_major(getattr(row, field), row.currency)
+
+    return show
