@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(str(error))
     os.environ["DJANGO_SETTINGS_MODULE"] = "apps.sandbox.settings"
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("django.request").setLevel(logging.ERROR)  # a declined card is no news
     return serve(config)
 
 
