@@ -90,7 +90,8 @@ def python(*arguments: str) -> list[str]:
 
 
 def pytest(*arguments: str) -> list[str]:
-    return python("pytest", *arguments)
+    # A test that hangs shows where.
+    return python("pytest", "-o", "faulthandler_timeout=120", *arguments)
 
 
 def run_linters(phases: Phases) -> None:
