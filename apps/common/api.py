@@ -102,13 +102,11 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response | None
     if not isinstance(exc, exceptions.APIException):
         return None
     headers = {}
-    if getattr(exc, "auth_header", None):
-        headers["WWW-Authenticate"] = exc.auth_header
-    if getattr(exc, "wait", None):
-        headers["Retry-After"] = str(int(exc.wait) + 1)
+    if isinstance(exc, exceptions.AuthenticationFailed | exceptions.NotAuthenticated):
+        headers["WWW-Authenticate"] = "Token"
     code = CODES.get(exc.status_code, "error")
     if isinstance(exc.detail, ErrorDetail) and exc.detail.code not in ("error", "parse_error"):
-        code = exc.detail.code
+        code = exc.detail.code or code
     return _answer({"error": str(exc.detail), "code": code}, exc.status_code, headers)
 
 

@@ -10,7 +10,7 @@ from apps.outbox.services import deliver_due
 from apps.payment.models import Payment, PaymentLog, StripeWebhookEvent
 from tests.support.shop import Shop, Stripe, deliver, make_variant
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]
 
 
 def test_guest_buys_and_the_webhook_makes_the_order_paid(shop: Shop, stripe_sandbox: Stripe) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from apps.payment.invariants import verify
 from tests.support.sandbox import Sandbox
 from tests.support.shop import Shop, Stripe
 
@@ -30,3 +31,10 @@ def stripe_sandbox(sandbox_process: Sandbox, settings: Any) -> Stripe:
 def shop(db: None) -> Shop:
     """An anonymous buyer's frontend."""
     return Shop()
+
+
+@pytest.fixture
+def invariants(transactional_db: None) -> Iterator[None]:
+    """After the test, everything that must always be true is."""
+    yield
+    assert verify() == []

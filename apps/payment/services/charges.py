@@ -38,7 +38,8 @@ class ChargeFacts:
     def of_snapshot(cls, charge: Mapping[str, Any]) -> ChargeFacts:
         details = charge.get("payment_method_details") or {}
         kind = str(details.get("type") or "")
-        method = details.get(kind) if isinstance(details.get(kind), Mapping) else {}
+        told = details.get(kind)
+        method: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
         receipt = charge.get("receipt_url") or ""
         return cls(
             id=id_of(charge["id"]),

@@ -9,7 +9,6 @@ from django.utils import timezone
 from apps.orders.models import Order
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.services.checkout import expire_order
-from apps.payment.services.sessions import NeverOpened, StripeRefused
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +28,4 @@ def expire_due_orders(limit: int = 100) -> int:
             # Its stock stays held: only Stripe knows whether the buyer is paying at this moment.
             logger.warning("expiry_waits_for_stripe", extra={"order": order.number})
             break
-        except (NeverOpened, StripeRefused):
-            continue
     return ended

@@ -118,8 +118,10 @@ def process(pk: int) -> bool:
     try:
         with transaction.atomic(durable=True):
             outcome = HANDLERS[event.type](json.loads(event.payload))
-            ignored = isinstance(outcome, Ignored)
-            _finish(event, State.IGNORED if ignored else State.DONE, outcome.reason if ignored else "")
+            if isinstance(outcome, Ignored):
+                _finish(event, State.IGNORED, outcome.reason)
+            else:
+                _finish(event, State.DONE, "")
     except UnknownPayment as unknown:
         _park(event, str(unknown))
     except Exception:  # a handler may fail in any way; the row keeps the reason
