@@ -39,7 +39,7 @@ def _store(form: Form, name: str, value: str) -> None:
         raise ApiError("Parameters are nested too deeply.", param=match[1])
     node = form
     for i, key in enumerate(keys[:-1]):
-        child = node.setdefault(key or _open_index(node, keys[i + 1]), {})
+        child = node.setdefault(key or _open_index(node, keys[i + 1 :]), {})
         if not isinstance(child, dict):
             raise ApiError(f"Invalid parameter: {match[1]} is both a value and a hash.", param=match[1])
         node = child
@@ -49,13 +49,16 @@ def _store(form: Form, name: str, value: str) -> None:
     node[last] = value
 
 
-def _open_index(node: Form, next_key: str) -> str:
-    """`a[][x]=1&a[][y]=2` fills one element; a repeated name opens the next one."""
+def _open_index(node: Form, rest: list[str]) -> str:
+    """`a[][x][y]=1&a[][z]=2` fills one element; a name that it has already opens the next one."""
     if not node:
         return "0"
-    newest = str(len(node) - 1)
-    element = node.get(newest)
-    return newest if isinstance(element, dict) and next_key and next_key not in element else str(len(node))
+    element: Any = node.get(str(len(node) - 1))
+    for key in rest:
+        if not isinstance(element, dict) or key not in element:
+            return str(len(node) - 1)
+        element = element[key]
+    return str(len(node))
 
 
 def items(value: object) -> list[Any] | None:

@@ -62,3 +62,12 @@ def text(amount: int, code: str) -> str:
     sign, digits = "-" if amount < 0 else "", str(abs(amount)).zfill(places + 1)
     whole, cents = (digits[:-places], "." + digits[-places:]) if places else (digits, "")
     return f"{sign}{int(whole):,}{cents} {code.upper()}"
+
+
+SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "inr": "₹", "cad": "CA$", "aud": "A$"}
+
+
+def shown(amount: int, code: str) -> str:
+    """An amount for the buyer's page: `$19.99`, or `19.99 CHF` where the symbol is not widely known."""
+    number, _, name = text(amount, code).rpartition(" ")
+    return f"{SYMBOLS[code]}{number}" if code in SYMBOLS else f"{number} {name}"

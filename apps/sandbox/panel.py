@@ -14,7 +14,7 @@ from django.shortcuts import render
 from apps.sandbox import actions, courier, delivery_rules, faults, runtime
 from apps.sandbox.actions import Refused
 from apps.sandbox.errors import ApiError
-from apps.sandbox.money import text
+from apps.sandbox.money import shown
 from apps.sandbox.runtime import Sandbox
 from apps.sandbox.store import Object, Transaction
 
@@ -64,14 +64,14 @@ def _session(tx: Transaction, session: Object) -> dict[str, Any]:
     status = intent["status"] if intent else ""
     return {
         "id": session["id"],
-        "amount": text(session["amount_total"], session["currency"]),
+        "amount": shown(session["amount_total"], session["currency"]),
         "reference": session["client_reference_id"] or "",
         "email": (session["customer_details"] or {}).get("email") or "",
         "status": session["status"],
         "payment_status": session["payment_status"].replace("_", " "),
         "url": session["url"],
         "made": _clock(session["created"]),
-        "expires": _clock(session["expires_at"]),
+        "expires": _span(session["expires_at"] - int(time.time())),
         "waits": status == "requires_action" and session["status"] == "open",
         "declined": bool(intent and intent["last_payment_error"] and session["status"] == "open"),
         "debit": intent["id"] if intent and status == "processing" else "",
@@ -98,6 +98,11 @@ def _event(tx: Transaction, event: Object) -> dict[str, Any]:
 def _clock(seconds: int) -> str:
     moment = datetime.datetime.fromtimestamp(seconds).astimezone()
     return moment.strftime("%H:%M:%S" if abs(time.time() - seconds) < 86400 else "%d %b %H:%M")
+
+
+def _span(seconds: int) -> str:
+    minutes = max(0, seconds) // 60
+    return f"in {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"in {minutes} min"
 
 
 def _rule(rule: dict[str, Any]) -> str:

@@ -22,8 +22,8 @@ def test_page_shows_the_order_and_says_that_it_is_a_sandbox(new_session):
     assert page.status_code == 200
     assert "Sandbox" in page.text
     assert "Warm gloves" in page.text
-    assert "30.00 USD" in page.text
-    assert "Pay 34.00 USD" in page.text
+    assert "$30.00" in page.text
+    assert "Pay $34.00" in page.text
     assert "&lt;script&gt;" in page.text
     assert "<script>" not in page.text
     assert "unsafe-inline" not in page.headers["Content-Security-Policy"]

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from apps.sandbox import checkout, payments, runtime
 from apps.sandbox.call import Call
 from apps.sandbox.errors import ApiError
-from apps.sandbox.money import text
+from apps.sandbox.money import shown
 from apps.sandbox.pages import pay
 from apps.sandbox.store import Object
 
@@ -56,7 +56,7 @@ def answer(call: Call, intent_id: str, passed: bool) -> Object:
 
 def _page(request: HttpRequest, call: Call, intent: Object) -> HttpResponse:
     method = call.get("payment_method", intent["payment_method"])
-    values = {"intent": intent, "amount": text(intent["amount"], intent["currency"]), "last4": method["card"]["last4"]}
+    values = {"intent": intent, "amount": shown(intent["amount"], intent["currency"]), "last4": method["card"]["last4"]}
     return render(request, "sandbox/authenticate.html", values)
 
 

@@ -13,7 +13,7 @@ from apps.sandbox.api.checkout_sessions import EMAIL
 from apps.sandbox.call import Call
 from apps.sandbox.cards import BY_IBAN
 from apps.sandbox.errors import ApiError
-from apps.sandbox.money import text
+from apps.sandbox.money import shown
 from apps.sandbox.pages.countries import NAMES
 from apps.sandbox.store import Object
 
@@ -47,8 +47,8 @@ def show(request: HttpRequest, call: Call, session: Object, **more: Any) -> Http
         {
             "name": line["description"],
             "quantity": line["quantity"],
-            "total": text(line["amount_total"], code),
-            "each": text(line["price"]["unit_amount"] or 0, code) if line["quantity"] > 1 else "",
+            "total": shown(line["amount_total"], code),
+            "each": shown(line["price"]["unit_amount"] or 0, code) if line["quantity"] > 1 else "",
             **_product(call, line),
         }
         for line in checkout.lines(call, session)
@@ -57,7 +57,7 @@ def show(request: HttpRequest, call: Call, session: Object, **more: Any) -> Http
     values = {
         "session": session,
         "lines": lines,
-        "total": text(session["amount_total"], code),
+        "total": shown(session["amount_total"], code),
         "free": session["amount_total"] == 0,
         "ships": bool(countries),
         "countries": sorted(((c, NAMES.get(c, c)) for c in countries), key=lambda pair: pair[1]),

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from apps.sandbox import runtime
-from apps.sandbox.money import text
+from apps.sandbox.money import shown
 
 
 def view(request: HttpRequest, charge_id: str) -> HttpResponse:
@@ -20,8 +20,8 @@ def view(request: HttpRequest, charge_id: str) -> HttpResponse:
     method = details[details["type"]]
     values = {
         "charge": charge,
-        "amount": text(charge["amount"], charge["currency"]),
-        "refunded": text(charge["amount_refunded"], charge["currency"]) if charge["amount_refunded"] else "",
+        "amount": shown(charge["amount"], charge["currency"]),
+        "refunded": shown(charge["amount_refunded"], charge["currency"]) if charge["amount_refunded"] else "",
         "paid_at": datetime.datetime.fromtimestamp(charge["created"], tz=datetime.UTC),
         "brand": method.get("brand", "Bank debit").capitalize(),
         "last4": method["last4"],
