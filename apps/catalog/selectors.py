@@ -1,0 +1,94 @@
+"""What the shop shows: products that can be bought in one currency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, Min, OuterRef, Prefetch, Q, QuerySet
+
+from apps.catalog.models import Category, Price, Product, ProductVariant
+from apps.common import money
+from apps.common.errors import InvalidInput
+
+ORDERINGS = {
+    "name": ("name", "pk"),
+    "-name": ("-name", "-pk"),
+    "price": ("lowest", "pk"),
+    "-price": ("-lowest", "pk"),
+    "newest": ("-created_at", "-pk"),
+}
+
+
+def products(*, search: str = "", category: str = "", ordering: str = "", currency: str = "") -> QuerySet[Product]:
+    """Active products with at least one active variant that has a price in the currency.
+
+    Their buyable variants come as `offered`, each with its price as `price_in`. Raises InvalidInput.
+    """
+    currency = _currency(currency)
+    if ordering and ordering not in ORDERINGS:
+        raise InvalidInput(fields={"ordering": [f"One of {', '.join(ORDERINGS)}."]})
+    if "\x00" in search + category:
+        raise InvalidInput(fields={"search": ["NUL cannot be searched for."]})
+    priced = Price.objects.filter(currency=currency)
+    offered = ProductVariant.objects.filter(active=True).filter(Exists(priced.filter(variant=OuterRef("pk"))))
+    found = (
+        Product.objects.filter(active=True)
+        .filter(Exists(offered.filter(product=OuterRef("pk"))))
+        .select_related("category")
+        .prefetch_related(
+            Prefetch("variants", offered.order_by("position", "pk"), to_attr="offered"),
+            Prefetch("offered__prices", priced, to_attr="price_in"),
+        )
+    )
+    if category:
+        found = found.filter(category__slug=category)
+    for word in search.split()[:10]:
+        found = found.filter(
+            Q(name__icontains=word) | Q(description__icontains=word) | Q(variants__sku__istartswith=word)
+        )
+    if ordering.endswith("price"):
+        in_currency = Q(variants__active=True, variants__prices__currency=currency)
+        found = found.annotate(lowest=Min("variants__prices__amount", filter=in_currency))
+    elif search:
+        found = found.distinct()
+    return found.order_by(*ORDERINGS[ordering or "name"])
+
+
+def categories() -> QuerySet[Category]:
+    """The shelves that have something on them."""
+    stocked = Product.objects.filter(category=OuterRef("pk"), active=True)
+    return Category.objects.filter(Exists(stocked))
+
+
+def render_product(product: Product) -> dict[str, Any]:
+    """A product that `products` found, as the API shows it."""
+    offered: list[Any] = product.offered  # type: ignore[attr-defined]
+    return {
+        "id": product.pk,
+        "slug": product.slug,
+        "name": product.name,
+        "description": product.description,
+        "image_url": product.image_url,
+        "category": product.category.slug,
+        "category_name": product.category.name,
+        "kind": product.kind,
+        "variants": [
+            {
+                "id": variant.pk,
+                "sku": variant.sku,
+                "name": variant.name,
+                "price": money.to_major(variant.price_in[0].amount, variant.price_in[0].currency),
+                "currency": variant.price_in[0].currency,
+                "available": variant.available,
+            }
+            for variant in offered
+        ],
+    }
+
+
+def _currency(asked: str) -> str:
+    currency = (asked or settings.DEFAULT_CURRENCY).upper()
+    if currency not in money.CURRENCIES:
+        raise InvalidInput(fields={"currency": ["This currency is not supported."]})
+    return currency
