@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from apps.sandbox import ids
@@ -9,6 +10,9 @@ from apps.sandbox.call import Call
 from apps.sandbox.cards import Decline
 from apps.sandbox.methods import charge_details
 from apps.sandbox.store import Object
+
+# Modules that follow a paid charge (a dispute card opens a dispute) add themselves here.
+AFTER_CHARGE: list[Callable[[Call, Object], None]] = []
 
 APPROVED: Object = {
     "advice_code": None,

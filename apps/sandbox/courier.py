@@ -131,10 +131,7 @@ class Courier:
             endpoint = tx.find(row[1], "webhook_endpoint") if row else None
         if event is None:
             return None
-        if endpoint is None:
-            answer = Answer(None, "The endpoint was deleted.", 0.0)
-        else:
-            answer = post(endpoint, event)
+        answer = post(endpoint, event) if endpoint else Answer(None, "The endpoint was deleted.", 0.0)
         with self.store.write() as tx:
             self._record(tx, delivery, event["id"], answer, gone=endpoint is None)
         with self._answered:

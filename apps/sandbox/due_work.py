@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from apps.sandbox import checkout, payments
+from apps.sandbox import checkout, debits, payments
 from apps.sandbox.call import Call
 from apps.sandbox.charges import book
 from apps.sandbox.events import emit
@@ -32,7 +32,7 @@ def _settle_debit(call: Call, target: str) -> None:
         if session is not None:
             checkout.settled(call, session, went_through)
 
-    payments.settle_debit(call, intent, on_settled)
+    debits.settle(call, intent, on_settled)
 
 
 def _book_charge(call: Call, target: str) -> None:

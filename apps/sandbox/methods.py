@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.sandbox import errors, ids
 from apps.sandbox.call import Call, merged_metadata
-from apps.sandbox.cards import BY_ID, BY_IBAN, BY_NUMBER, Card, iban_valid, luhn_valid
+from apps.sandbox.cards import BY_IBAN, BY_ID, BY_NUMBER, Card, iban_valid, luhn_valid
 from apps.sandbox.errors import ApiError
 from apps.sandbox.store import Object
 
@@ -34,7 +34,7 @@ def billing(given: dict[str, Any] | None) -> Object:
 
 
 def card_error(message: str, code: str, param: str, decline_code: str | None = None) -> ApiError:
-    extra = {} if decline_code is None else {"decline_code": decline_code}
+    extra: dict[str, Any] = {} if decline_code is None else {"decline_code": decline_code}
     return ApiError(message, status=402, kind="card_error", code=code, param=param, **extra)
 
 

@@ -210,7 +210,7 @@ def act(request: HttpRequest, action: str) -> HttpResponse:
     if request.method != "POST" or action not in BUTTONS:
         return HttpResponse("Unknown action.", status=404, content_type="text/plain")
     try:
-        said, bad = BUTTONS[action](runtime.running(), dict(request.POST.items())), {}
+        said, bad = BUTTONS[action](runtime.running(), request.POST.dict()), {}
     except (Refused, ApiError) as error:
         said, bad = str(error), {"bad": "1"}
     except (KeyError, ValueError):

@@ -8,30 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from apps.sandbox import ids
+from apps.sandbox import debits, ids
 from apps.sandbox.call import Call
-from apps.sandbox.cards import (
-    AUTHENTICATION_FAILED,
-    AUTHENTICATION_REQUIRED,
-    BY_IBAN,
-    BY_NUMBER,
-    Decline,
-)
-from apps.sandbox.charges import book, declined_outcome, new_charge, receipt_url
+from apps.sandbox.cards import AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, BY_NUMBER, Decline
+from apps.sandbox.charges import AFTER_CHARGE, book, declined_outcome, new_charge, receipt_url
 from apps.sandbox.errors import ApiError, invalid, unexpected_state
 from apps.sandbox.events import emit
 from apps.sandbox.store import Object, public
 
-Hook = Callable[[Object], None]
 HOLD_SECONDS = 7 * 86400  # how long an uncaptured card payment stays reserved
 BOOKING_SECONDS = 1.0  # `automatic_async`: the balance transaction follows with charge.updated
-SLOW_FACTOR = 10  # the account that settles late, as a multiple of the usual delay
 
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = (*CONFIRMABLE, "requires_capture")
-
-# Modules that follow a successful charge (a dispute card opens a dispute) add themselves here.
-AFTER_CHARGE: list[Callable[[Call, Object], None]] = []
 
 
 def new_intent(call: Call, *, amount: int, currency: str, **given: Any) -> Object:
@@ -116,7 +105,7 @@ def confirm(
     off_session: bool = False,
     authenticated: bool = False,
     return_url: str | None = None,
-    on_charged: Hook = lambda charge: None,
+    on_charged: Callable[[Object], None] = lambda charge: None,
 ) -> Object:
     """Try to collect the money. Raises ApiError 402 (its effects kept) when it is declined.
 
@@ -137,7 +126,7 @@ def confirm(
         )
     intent |= {"payment_method": method["id"], "next_action": None}
     if method["type"] == "sepa_debit":
-        return _debit(call, intent, method, on_charged)
+        return debits.promise(call, intent, method, on_charged)
     card = BY_NUMBER[method["_number"]]
     wants_check = card.authentication == "required" or (
         card.authentication == "unless_set_up" and not method.get("_set_up")
@@ -167,7 +156,9 @@ def _require_action(call: Call, intent: Object, return_url: str | None) -> Objec
     return intent
 
 
-def _charge_card(call: Call, intent: Object, method: Object, authenticated: bool, on_charged: Hook) -> Object:
+def _charge_card(
+    call: Call, intent: Object, method: Object, authenticated: bool, on_charged: Callable[[Object], None]
+) -> Object:
     manual = intent["capture_method"] == "manual"
     charge = new_charge(call, intent, method, authenticated=authenticated)
     charge |= {"paid": True, "status": "succeeded", "receipt_url": receipt_url(call, charge["id"])}
@@ -199,81 +190,6 @@ def _store_charge(call: Call, intent: Object, charge: Object, *, booked: bool) -
     else:
         call.tx.put(charge)
         call.tx.schedule("book_charge", charge["id"], seconds=BOOKING_SECONDS)
-
-
-def _debit(call: Call, intent: Object, method: Object, on_charged: Hook) -> Object:
-    """A bank debit is only promised now; `settle_debit` brings the outcome."""
-    mandate = _mandate(call, method)
-    intent["_mandate"] = mandate["id"]
-    outcome_url = None
-    charge = new_charge(call, intent, method, authenticated=False, receipt_url=outcome_url)
-    call.tx.put(charge)
-    call.tx.put(method | {"_used": True})
-    intent |= {"status": "processing", "latest_charge": charge["id"], "last_payment_error": None}
-    call.tx.put(intent)
-    emit(call, "charge.pending", charge)
-    on_charged(charge)
-    emit(call, "payment_intent.processing", intent)
-    slow = BY_IBAN[method["_number"]].slow
-    call.tx.schedule("settle_debit", intent["id"], seconds=call.settle_seconds * (SLOW_FACTOR if slow else 1))
-    return intent
-
-
-def _mandate(call: Call, method: Object) -> Object:
-    acceptance = {"accepted_at": call.now, "online": {"ip_address": "127.0.0.1", "user_agent": "sandbox"}}
-    reference = ids.text(16).upper()
-    return call.tx.put(
-        {
-            "id": ids.new("mandate"),
-            "object": "mandate",
-            "customer_acceptance": {**acceptance, "type": "online"},
-            "livemode": False,
-            "multi_use": {},
-            "payment_method": method["id"],
-            "payment_method_details": {
-                "sepa_debit": {"reference": reference, "url": f"{call.base_url}/mandates/{reference}"},
-                "type": "sepa_debit",
-            },
-            "status": "active",
-            "type": "multi_use",
-        }
-    )
-
-
-def settle_debit(call: Call, intent: Object, on_settled: Callable[[bool], None]) -> None:
-    """The bank's answer to a debit. `on_settled(went_through)` runs where the session's own event belongs."""
-    if intent["status"] != "processing":
-        return
-    charge = call.get("charge", intent["latest_charge"])
-    if not BY_IBAN[charge["_number"]].settles:
-        message = "The customer's bank refused the debit."
-        charge |= {"status": "failed", "failure_code": "charge_failed", "failure_message": message}
-        charge["outcome"] = {**declined_outcome(Decline("generic_decline", message)), "advice_code": None}
-        call.tx.put(charge)
-        method = call.get("payment_method", charge["payment_method"])
-        intent |= {"status": "requires_payment_method", "payment_method": None}
-        intent["last_payment_error"] = {
-            "charge": charge["id"],
-            "code": "payment_intent_payment_attempt_failed",
-            "message": message,
-            "payment_method": public(method),
-            "type": "card_error",
-        }
-        call.tx.put(intent)
-        emit(call, "charge.failed", charge)
-        on_settled(False)
-        emit(call, "payment_intent.payment_failed", intent)
-        return
-    charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": charge["amount"]}
-    charge["receipt_url"] = receipt_url(call, charge["id"])
-    book(call, charge)
-    intent |= {"status": "succeeded", "amount_received": intent["amount"]}
-    call.tx.put(intent)
-    emit(call, "charge.succeeded", charge)
-    on_settled(True)
-    emit(call, "payment_intent.succeeded", intent)
-    for follow in AFTER_CHARGE:
-        follow(call, charge)
 
 
 def decline(call: Call, intent: Object, method: Object, reason: Decline, *, authenticated: bool) -> ApiError:

@@ -98,6 +98,43 @@ def _at(document: Mapping[str, Any], path: str) -> object:
     return value
 
 
+class _Query:
+    """SQL for one page of a kind. The first exact filter leads, so that its index gives order and cursor too."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.source, self.seq = "objects o", "o.seq"
+        self.tests, self.values = ["o.kind = ?"], [kind]  # type: tuple[list[str], list[Any]]
+
+    def match(self, name: str, wanted: Sequence[str]) -> None:
+        """Keep objects of which the key has one of the values; `*` is a wildcard."""
+        exact = "*" not in "".join(wanted)
+        if exact and len(wanted) == 1 and self.source == "objects o":
+            self.source, self.seq = "object_keys k JOIN objects o ON o.seq = k.seq", "k.seq"
+            self.tests.append("k.kind = ? AND k.name = ? AND k.value = ?")
+            self.values += [self.kind, name, *wanted]
+            return
+        one_of = " OR ".join([f"f.value {'=' if exact else 'GLOB'} ?"] * len(wanted)) or "0"
+        join = f"f.seq = o.seq AND f.kind = o.kind AND f.name = ? AND ({one_of})"
+        self.tests.append(f"EXISTS (SELECT 1 FROM object_keys f WHERE {join})")  # noqa: S608 - fixed text only
+        self.values += [name, *wanted]
+
+    def between(self, created: Mapping[str, int], *, before: str | None, after: str | None) -> None:
+        for name, sign in (("gt", ">"), ("gte", ">="), ("lt", "<"), ("lte", "<=")):
+            if name in created:
+                self.tests.append(f"o.created {sign} ?")
+                self.values.append(created[name])
+        for edge, sign in ((after, "<"), (before, ">")):
+            if edge is not None:
+                self.tests.append(f"{self.seq} {sign} (SELECT seq FROM objects WHERE id = ?)")  # noqa: S608
+                self.values.append(edge)
+
+    def ordered(self, *, ascending: bool, limit: int) -> tuple[str, tuple[Any, ...]]:
+        tests, direction = " AND ".join(self.tests), "ASC" if ascending else "DESC"
+        text = f"SELECT o.body FROM {self.source} WHERE {tests} ORDER BY {self.seq} {direction} LIMIT ?"  # noqa: S608
+        return text, (*self.values, limit)
+
+
 class Transaction:
     """One consistent view; `now` is the epoch second of everything that is written in it."""
 
@@ -159,39 +196,11 @@ class Transaction:
         `filters`: key name to the values of which one must match (`*` is a wildcard). `created`: any of
         gt, gte, lt, lte. `after` goes on below that id, `before` gives the rows just above it (also newest first).
         """
-        tests, values = ["o.kind = ?"], [kind]  # type: tuple[list[str], list[Any]]
-        source = "objects o"
-        for number, (name, wanted) in enumerate((filters or {}).items()):
-            exact = "*" not in "".join(wanted)
-            match = (
-                f"k.value IN ({','.join('?' * len(wanted))})"
-                if exact
-                else " OR ".join(["k.value GLOB ?"] * len(wanted))
-            )
-            if number == 0 and exact and len(wanted) == 1:
-                source = "object_keys k0 JOIN objects o ON o.seq = k0.seq"
-                tests.append("k0.kind = ? AND k0.name = ? AND k0.value = ?")
-                values += [kind, name, wanted[0]]
-                continue
-            tests.append(
-                "EXISTS (SELECT 1 FROM object_keys k WHERE k.seq = o.seq AND k.kind = o.kind"
-                f" AND k.name = ? AND ({match}))"
-            )
-            values += [name, *wanted]
-        for name, sign in (("gt", ">"), ("gte", ">="), ("lt", "<"), ("lte", "<=")):
-            if created and name in created:
-                tests.append(f"o.created {sign} ?")
-                values.append(created[name])
-        cursor = "k0.seq" if "k0" in source else "o.seq"
-        for edge, sign in ((after, "<"), (before, ">")):
-            if edge is not None:
-                tests.append(f"{cursor} {sign} (SELECT seq FROM objects WHERE id = ?)")
-                values.append(edge)
-        direction = "ASC" if before is not None else "DESC"
-        rows = self.sql(
-            f"SELECT o.body FROM {source} WHERE {' AND '.join(tests)} ORDER BY {cursor} {direction} LIMIT ?",  # noqa: S608
-            (*values, limit),
-        ).fetchall()
+        query = _Query(kind)
+        for name, wanted in (filters or {}).items():
+            query.match(name, wanted)
+        query.between(created or {}, before=before, after=after)
+        rows = self.sql(*query.ordered(ascending=before is not None, limit=limit)).fetchall()
         found = [json.loads(body) for (body,) in rows]
         return found[::-1] if before is not None else found
 

@@ -95,7 +95,7 @@ def _fields(cls: type) -> dict[str, Any]:
     for base in reversed(cls.__mro__):
         if issubclass(base, StripeObject) and base is not StripeObject:
             renamed: dict[str, str] = getattr(base, "_field_remappings", {})
-            own = base.__dict__.get("__annotations__", {})
+            own = inspect.get_annotations(base)
             found.update({renamed.get(k, k): v for k, v in own.items() if not k.startswith("_")})
     return {k: v for k, v in found.items() if "ClassVar" not in str(v) and k != "OBJECT_NAME"}
 

@@ -19,6 +19,7 @@ import requests
 import stripe
 
 API_KEY = "sk_test_51SandboxTests"
+ENDIVE = "2026-10-28.endive"
 SECRET = "whsec_sandboxtests"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,11 +144,11 @@ def running_box(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) ->
 
 
 @pytest.fixture
-def box(running_box: Box, receiver: Receiver) -> Iterator[Box]:
+def box(running_box: Box, receiver: Receiver) -> Box:
     """The shared sandbox, empty and without rules."""
     running_box.control("reset")
     receiver.clear()
-    yield running_box
+    return running_box
 
 
 def price_data(amount: int = 1500, currency: str = "usd", name: str = "Gloves") -> dict[str, Any]:
@@ -169,3 +170,10 @@ def new_session(box: Box) -> Callable[..., stripe.checkout.Session]:
         return box.stripe.v1.checkout.sessions.create(given)  # type: ignore[arg-type]
 
     return make
+
+
+def refusal(call: Callable[..., Any], *arguments: Any) -> tuple[str | None, str | None]:
+    """The error of a call that must be refused as invalid: (code, param)."""
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        call(*arguments)
+    return caught.value.code, caught.value.param

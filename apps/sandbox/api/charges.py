@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from apps.sandbox.call import Call, merged_metadata
 from apps.sandbox.errors import unsupported
 from apps.sandbox.events import emit
@@ -18,7 +20,9 @@ def update(call: Call, charge_id: str) -> Object:
     for name in params:
         if name not in ("description", "expand", "metadata", "receipt_email"):
             raise unsupported(name)
-    changes = {name: params[name] or None for name in ("description", "receipt_email") if name in params}
+    changes: dict[str, Any] = {
+        name: params[name] or None for name in ("description", "receipt_email") if name in params
+    }
     if "metadata" in params:
         changes["metadata"] = merged_metadata(charge["metadata"], params["metadata"])
     previous = {name: charge[name] for name in changes if charge[name] != changes[name]}
@@ -29,7 +33,9 @@ def update(call: Call, charge_id: str) -> Object:
 
 
 def list_all(call: Call) -> Object:
-    filters = {name: [call.params[name]] for name in ("payment_intent", "customer") if name in call.params}
+    filters: dict[str, list[str]] = {
+        name: [call.params[name]] for name in ("payment_intent", "customer") if name in call.params
+    }
     return page(call, "charge", "/v1/charges", filters)
 
 

@@ -138,13 +138,12 @@ def update(call: Call, intent_id: str) -> Object:
         )
     if rest:
         _own(call, intent_id, "update")
-    changes["currency"] = currency(params.get("currency", intent["currency"]))
-    changes["amount"] = params.get("amount", intent["amount"])
     if {"amount", "currency"} & rest:
-        check_charge(changes["amount"], changes["currency"])
-    for name in ("capture_method",):
-        if name in params:
-            changes[name] = params[name]
+        changes["currency"] = code = currency(str(params.get("currency", intent["currency"])))
+        changes["amount"] = params.get("amount", intent["amount"])
+        check_charge(changes["amount"], code)
+    if "capture_method" in params:
+        changes["capture_method"] = params["capture_method"]
     if params.get("payment_method"):
         method = resolve(call, params["payment_method"])
         _check_owner(method, changes.get("customer", intent["customer"]))

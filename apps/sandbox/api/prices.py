@@ -85,7 +85,9 @@ def retrieve(call: Call, price_id: str) -> Object:
 
 def update(call: Call, price_id: str) -> Object:
     price, params = call.get("price", price_id), call.params
-    changes = {name: params[name] for name in ("active", "nickname", "lookup_key", "tax_behavior") if name in params}
+    changes: dict[str, Any] = {
+        name: params[name] for name in ("active", "nickname", "lookup_key", "tax_behavior") if name in params
+    }
     if "metadata" in params:
         changes["metadata"] = merged_metadata(price["metadata"], params["metadata"])
     previous = {name: price[name] for name in changes if price[name] != changes[name]}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from types import FrameType
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from apps.sandbox.__main__ import add_arguments
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 class Command(BaseCommand):
@@ -22,16 +23,16 @@ class Command(BaseCommand):
         add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "apps.sandbox.settings"}
+        path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
+        environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "apps.sandbox.settings", "PYTHONPATH": path}
         command = [sys.executable, "-m", "apps.sandbox"]
         for name in ("port", "webhook_url", "db", "settle_seconds"):
             command += [f"--{name.replace('_', '-')}", str(options[name])]
+        sys.stdout.flush()
+        if os.name == "posix":  # the same process goes on, so that signals reach the sandbox directly
+            os.execve(sys.executable, command, environment)  # noqa: S606 - our own module
         process = subprocess.Popen(command, env=environment)  # noqa: S603 - our own module
-
-        def forward(number: int, frame: FrameType | None) -> None:
-            process.send_signal(number)
-
-        signal.signal(signal.SIGTERM, forward)
-        # Ctrl-C reaches the whole foreground group; the child ends by itself and we wait for it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN if sys.stdin.isatty() else forward)
-        sys.exit(process.wait())
+        try:
+            sys.exit(process.wait())
+        except KeyboardInterrupt:  # the child got Ctrl-C too and ends by itself
+            sys.exit(process.wait())
