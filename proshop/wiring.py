@@ -7,6 +7,8 @@ from typing import Any
 
 def connect() -> None:
     """Fill the registries. Called once, when the apps are loaded."""
+    from apps.accounts.registry import on_sign_in
+    from apps.cart.sign_in import MergeCart
     from apps.notifications import subscribers as mail
     from apps.orders.services import lifecycle
     from apps.outbox.services import subscribe
@@ -21,6 +23,7 @@ def connect() -> None:
     subscribe("payment.attention", "mail", mail.attention)
     subscribe("accounts.password_reset", "mail", mail.password_reset)
     inbox.on_wake(wake)
+    on_sign_in.append(MergeCart())
 
 
 def wake(stripe_id: str) -> None:

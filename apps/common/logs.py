@@ -23,7 +23,7 @@ def blank_secrets(logger: Any, name: str, event: MutableMapping[str, Any]) -> Mu
     return event
 
 
-BEFORE = [
+BEFORE: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,

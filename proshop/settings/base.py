@@ -1,5 +1,6 @@
 """Settings that every environment shares. Values that differ per shop come from the environment (`env.py`)."""
 
+from datetime import timedelta
 from typing import Any
 
 import dj_database_url
@@ -159,6 +160,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "apps.common.views.csrf_failure"
 TOKEN_TTL_DAYS = env.integer("TOKEN_TTL_DAYS", 30, least=1, most=3650)
+REST_KNOX = {"TOKEN_TTL": timedelta(days=TOKEN_TTL_DAYS), "AUTH_HEADER_PREFIX": "Token"}
 NUM_PROXIES = env.integer("NUM_PROXIES", 0, most=10)
 RATE_LIMITS = env.flag("RATE_LIMITS", True)
 

@@ -1,6 +1,8 @@
 """Settings of the test suite. Nothing of the developer's own `.env` reaches the tests."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -24,10 +26,11 @@ TEST_ENVIRONMENT = {
 for name in [key for key in os.environ if key.startswith(("STRIPE_", "CELERY_", "CACHE_"))]:
     del os.environ[name]
 os.environ.update(TEST_ENVIRONMENT)
+folder = Path(tempfile.gettempdir()) / f"proshop-tests-{os.getpid()}"
+folder.mkdir(mode=0o700, exist_ok=True)
+atexit.register(shutil.rmtree, folder, ignore_errors=True)
 if not os.environ["DATABASE_URL"]:
     # A file, not memory: threads with connections of their own must see the same database.
-    folder = Path(tempfile.gettempdir()) / f"proshop-tests-{os.getpid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
     os.environ["DATABASE_URL"] = f"sqlite:///{folder / 'db.sqlite3'}"
 
 from .base import *  # noqa: E402, F403
@@ -38,5 +41,6 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # The suite loses nothing in a power cut.
     DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
 
+STATIC_ROOT = folder  # whitenoise wants it to exist
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOGGING["handlers"]["console"]["formatter"] = "line"

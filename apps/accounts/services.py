@@ -1,0 +1,117 @@
+"""Signing up, in and out, and setting a new password."""
+
+from __future__ import annotations
+
+import secrets
+
+from axes.handlers.proxy import AxesProxyHandler
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils.encoding import force_bytes, force_str
+from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
+from knox.models import AuthToken
+
+from apps.accounts.models import User
+from apps.common.errors import DomainError, InvalidInput, TooManyRequests
+from apps.outbox.services import publish
+
+
+class WrongCredentials(DomainError):
+    """Says the same for an unknown address and a wrong password."""
+
+    status = 401
+    code = "wrong_credentials"
+    message = "E-mail address or password is wrong."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Token"})
+
+
+def register(*, email: str, password: str, name: str = "") -> User:
+    """Raises InvalidInput for an address that is taken or a password that is too weak."""
+    email = email.strip().lower()
+    check_password_strength(password, User(email=email, name=name))
+    try:
+        with transaction.atomic():
+            return User.objects.create_user(email, password, name=name)
+    except IntegrityError:
+        raise InvalidInput(fields={"email": ["There is an account with this address."]}) from None
+
+
+def check_credentials(request: HttpRequest, *, email: str, password: str) -> User:
+    """The person with these credentials.
+
+    Raises WrongCredentials, and TooManyRequests after too many wrong ones, then for the right one too.
+    """
+    credentials = {"username": email.strip().lower()}
+    if not AxesProxyHandler.is_allowed(request, credentials):
+        raise _locked()
+    user = authenticate(request, username=credentials["username"], password=password)
+    if user is None:
+        if not AxesProxyHandler.is_allowed(request, credentials):
+            raise _locked()
+        raise WrongCredentials
+    assert isinstance(user, User)  # noqa: S101 - AUTH_USER_MODEL
+    return user
+
+
+def new_token(user: User) -> str:
+    """A token for this sign-in alone; only its hash is stored."""
+    return str(AuthToken.objects.create(user)[1])
+
+
+def ask_for_reset(*, email: str) -> None:
+    """Have a link mailed to the address, if somebody has it. Tells nothing either way."""
+    user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
+    if user is None:
+        return
+    with transaction.atomic():
+        publish("accounts.password_reset", f"{user.pk}/{secrets.token_hex(8)}", {"user_id": user.pk})
+
+
+def password_reset_link(user: User) -> str:
+    """The page that sets a new password. A secret: made when the mail is sent, and never stored."""
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    return f"{settings.FRONTEND_URL}/password-reset#uid={uid}&token={default_token_generator.make_token(user)}"
+
+
+def reset_password(*, uid: str, token: str, password: str) -> None:
+    """Set a new password; every token and session of the person dies.
+
+    Raises DomainError `invalid_reset_link`, and InvalidInput for a weak password.
+    """
+    user = _user_of(uid)
+    if user is None or not default_token_generator.check_token(user, token):
+        raise DomainError("This link is not valid any more. Ask for a new one.", code="invalid_reset_link")
+    check_password_strength(password, user)
+    with transaction.atomic():
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        AuthToken.objects.filter(user=user).delete()
+
+
+def check_password_strength(password: str, user: User) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as weak:
+        raise InvalidInput(fields={"password": weak.messages}) from None
+
+
+def _user_of(uid: str) -> User | None:
+    try:
+        return User.objects.filter(pk=int(force_str(urlsafe_base64_decode(uid))[:18]), is_active=True).first()
+    except (ValueError, OverflowError, UnicodeDecodeError):
+        return None
+
+
+def _locked() -> TooManyRequests:
+    return TooManyRequests(
+        "Too many wrong sign-ins. Wait, or set a new password.",
+        retry_after=int(settings.AXES_COOLOFF_TIME * 3600),
+        code="locked",
+    )
