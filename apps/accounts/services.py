@@ -70,8 +70,8 @@ def ask_for_reset(*, email: str) -> None:
     user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
     if user is None:
         return
-    with transaction.atomic():
-        publish("accounts.password_reset", f"{user.pk}/{secrets.token_hex(8)}", {"user_id": user.pk})
+    request = secrets.token_hex(8)
+    publish("accounts.password_reset", request, {"user_id": user.pk, "request": request})
 
 
 def password_reset_link(user: User) -> str:

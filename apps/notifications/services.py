@@ -1,0 +1,88 @@
+"""Queue an e-mail in the caller's transaction; send it later, once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.core.mail import EmailMultiAlternatives
+from django.db.models import F, Q
+from django.utils import timezone
+
+from apps.notifications.content import render
+from apps.notifications.models import Mail
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)
+MAX_ATTEMPTS = 12
+"""With the backoff, some seven hours of a mail server that is away."""
+
+
+def queue_mail(*, kind: str, key: str, recipient: str, ids: Mapping[str, Any]) -> None:
+    """Have an e-mail sent. The same kind and key again changes nothing; without a recipient there is none."""
+    if not recipient:
+        return
+    now = timezone.now()
+    Mail.objects.bulk_create(
+        [
+            Mail(
+                kind=kind,
+                key=key,
+                recipient=recipient,
+                context=json.dumps(ids),
+                due_at=now,
+                created_at=now,
+                message_id=f"<{secrets.token_hex(16)}@proshop>",
+            )
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def send_due(limit: int = 50) -> int:
+    """Send what is due, oldest first. Returns how many were tried."""
+    now = timezone.now()
+    free = Q(lease_until=None) | Q(lease_until__lt=now)
+    due = Mail.objects.filter(free, state=Mail.State.DUE, due_at__lte=now).order_by("due_at", "pk")
+    tried = 0
+    for mail in list(due[:limit]):
+        mine = Mail.objects.filter(free, pk=mail.pk, state=Mail.State.DUE)
+        if mine.update(lease_until=now + LEASE, attempts=F("attempts") + 1):
+            _send(mail)
+            tried += 1
+    return tried
+
+
+def send_again(mails: Any) -> int:
+    """Make failed e-mails due once more, for staff. Returns how many."""
+    return int(
+        mails.filter(state=Mail.State.FAILED).update(
+            state=Mail.State.DUE, due_at=timezone.now(), lease_until=None, attempts=0
+        )
+    )
+
+
+def _send(mail: Mail) -> None:
+    """No transaction is open while the mail server is spoken to."""
+    row = Mail.objects.filter(pk=mail.pk)
+    try:
+        subject, text, html = render(mail.kind, json.loads(mail.context))
+        message = EmailMultiAlternatives(subject, text, to=[mail.recipient], headers={"Message-ID": mail.message_id})
+        message.attach_alternative(html, "text/html")
+        message.send()
+    except Exception as failure:  # a mail server may fail in any way; the row keeps the reason
+        attempts = mail.attempts + 1
+        logger.warning("mail_failed", extra={"mail": mail.pk, "kind": mail.kind}, exc_info=True)
+        row.update(
+            state=Mail.State.FAILED if attempts >= MAX_ATTEMPTS else Mail.State.DUE,
+            due_at=timezone.now() + timedelta(seconds=min(10 * 2**attempts, 3600)),
+            lease_until=None,
+            last_error=f"{type(failure).__name__}: {failure}"[:1000],
+        )
+        return
+    row.update(state=Mail.State.SENT, sent_at=timezone.now(), lease_until=None, last_error="")
