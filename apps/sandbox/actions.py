@@ -210,35 +210,35 @@ def pay_session(
     `wait`: return once the webhook has answered, as the page does before it redirects.
     """
 
-    def pay(call: Call) -> tuple[Object, list[str]]:
+    def pay(call: Call) -> tuple[Object, str | None]:
         session = checkout.refresh(call, _session(call, session_id))
         method = None
         if session["amount_total"]:
             method = _typed_method(call, payment_method or "pm_card_visa", {"email": email, "name": name})
         collects = session["shipping_address_collection"]
         paid = checkout.pay(call, session, method, email=email, shipping=shipping or _home(collects, name))
-        return paid, list(call.tx.emitted)
+        return paid, call.tx.emitted.get("checkout.session.completed")
 
-    session, emitted = sandbox.run(pay)
-    return _paid(sandbox, session, emitted, wait)
+    session, completed = sandbox.run(pay)
+    return _paid(sandbox, session, completed, wait)
 
 
 def authenticate_session(sandbox: Sandbox, session_id: str, passed: bool = True, wait: bool = False) -> dict[str, Any]:
     """Answer the 3-D Secure page of a session whose card asked for it."""
 
-    def answer(call: Call) -> tuple[Object, list[str]]:
+    def answer(call: Call) -> tuple[Object, str | None]:
         intent_id = _session(call, session_id)["payment_intent"]
         if intent_id is None:
             raise Refused("The session waits for no authentication.", status=409)
-        return authenticate.answer(call, intent_id, bool(passed)), list(call.tx.emitted)
+        return authenticate.answer(call, intent_id, bool(passed)), call.tx.emitted.get("checkout.session.completed")
 
-    session, emitted = sandbox.run(answer)
-    return _paid(sandbox, session, emitted, wait)
+    session, completed = sandbox.run(answer)
+    return _paid(sandbox, session, completed, wait)
 
 
-def _paid(sandbox: Sandbox, session: Object, emitted: list[str], wait: bool) -> dict[str, Any]:
+def _paid(sandbox: Sandbox, session: Object, completed: str | None, wait: bool) -> dict[str, Any]:
     if wait:
-        sandbox.courier.wait_for(emitted)
+        sandbox.courier.wait_for(completed)
     redirect = (session["success_url"] or "").replace("{CHECKOUT_SESSION_ID}", session["id"])
     return {
         "session": public(session),

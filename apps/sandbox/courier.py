@@ -41,7 +41,9 @@ class Answer:
 def pending_webhooks(tx: Transaction, event_id: str) -> int:
     """To how many endpoints the event has not been delivered yet."""
     row = tx.sql(
-        "SELECT count(DISTINCT endpoint) FROM deliveries WHERE event = ? AND state != 'delivered'", (event_id,)
+        "SELECT count(DISTINCT endpoint) - count(DISTINCT CASE state WHEN 'delivered' THEN endpoint END)"
+        " FROM deliveries WHERE event = ?",
+        (event_id,),
     ).fetchone()
     number: int = row[0]
     return number
@@ -109,7 +111,8 @@ class Courier:
                 "SELECT id FROM deliveries WHERE state = 'pending' AND due <= ? ORDER BY due, id LIMIT 200",
                 (time.time(),),
             ).fetchall()
-            free = [n for (n,) in rows if n not in self._sending][: WORKERS * 4 - len(self._sending)]
+            room = max(0, WORKERS * 4 - len(self._sending))
+            free = [n for (n,) in rows if n not in self._sending][:room]
             self._sending.update(free)
             return free
 
@@ -157,13 +160,8 @@ class Courier:
         else:
             due = time.time() + PAUSES[attempts - 1]
             tx.sql("UPDATE deliveries SET state = 'pending', due = ? WHERE id = ?", (due, delivery))
-        if answer.good and tx.find(event_id) is not None:
-            missing = tx.sql(
-                "SELECT 1 FROM deliveries d WHERE event = ? AND NOT EXISTS (SELECT 1 FROM deliveries g WHERE"
-                " g.event = d.event AND g.endpoint = d.endpoint AND g.state = 'delivered')",
-                (event_id,),
-            ).fetchone()
-            tx.mark(event_id, "!delivered", "true" if missing is None else "false")
+        if answer.good and pending_webhooks(tx, event_id) == 0 and tx.find(event_id) is not None:
+            tx.mark(event_id, "!delivered", "true")
 
     def send_all(self, deliveries: Iterable[int], *, parallel: bool) -> list[dict[str, Any]]:
         """Make these deliveries before returning, one after another or at the same time."""
@@ -185,16 +183,14 @@ class Courier:
             for n, a in zip(numbers, answers, strict=True)
         ]
 
-    def wait_for(self, event_ids: list[str], seconds: float = TIMEOUT) -> None:
-        """Wait until each delivery of these events was tried once; held and dropped ones are not waited for."""
+    def wait_for(self, event_id: str | None, seconds: float = TIMEOUT) -> None:
+        """Wait until each delivery of the event was tried once; held and dropped ones are not waited for."""
         self.wake.set()
         deadline = time.monotonic() + seconds
-        marks = ",".join("?" * len(event_ids))
-        while time.monotonic() < deadline:
+        while event_id is not None and time.monotonic() < deadline:
             with self.store.read() as tx:
                 waiting = tx.sql(
-                    f"SELECT 1 FROM deliveries WHERE event IN ({marks}) AND state = 'pending' AND attempts = 0",  # noqa: S608
-                    event_ids,
+                    "SELECT 1 FROM deliveries WHERE event = ? AND state = 'pending' AND attempts = 0", (event_id,)
                 ).fetchone()
             if waiting is None:
                 return

@@ -31,7 +31,7 @@ def emit(call: Call, kind: str, document: Object, previous: dict[str, Any] | Non
     call.tx.mark(event["id"], "!delivered", "false" if endpoints else "true")
     for endpoint in endpoints:
         delivery_rules.queue(call.tx, event, endpoint)
-    call.tx.emitted.append(event["id"])
+    call.tx.emitted[kind] = event["id"]
     return event
 
 

@@ -22,7 +22,7 @@ PREFIXES = {
 
 
 def text(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in secrets.token_bytes(length))
 
 
 def new(kind: str) -> str:

@@ -83,6 +83,16 @@ def default_types(currency: str) -> list[str]:
     return ["card", "sepa_debit"] if currency == "eur" else ["card"]
 
 
+def checked_types(kinds: list[str], currency: str) -> list[str]:
+    """Types that a caller of an older version asked for. Raises ApiError for those that cannot be had."""
+    for kind in kinds:
+        if kind not in ("card", "sepa_debit"):
+            raise invalid(f"The payment method type provided: {kind} is invalid.", "payment_method_types")
+    if "sepa_debit" in kinds and currency != "eur":
+        raise invalid("The payment method type sepa_debit only supports the currency eur.", "payment_method_types")
+    return kinds
+
+
 def method_options(kinds: list[str]) -> Object:
     options: Object = {}
     if "card" in kinds:

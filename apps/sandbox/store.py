@@ -141,7 +141,7 @@ class Transaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.sql = connection.execute
         self.now = int(time.time())
-        self.emitted: list[str] = []
+        self.emitted: dict[str, str] = {}  # type to id of the newest event of this transaction
 
     def find(self, object_id: str, kind: str | None = None) -> Object | None:
         row = self.sql("SELECT kind, body FROM objects WHERE id = ?", (object_id,)).fetchone()

@@ -46,6 +46,12 @@ class Receiver:
                 self.send_response(receiver.answer(event))
                 self.end_headers()
 
+            def do_GET(self) -> None:
+                """The shop's pages that buyers are sent back to."""
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"Thank you")
+
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 

@@ -31,7 +31,9 @@ UNSUPPORTED = (
     "customer_update",
     "discounts",
     "optional_items",
+    "payment_method_options",
     "return_url",
+    "saved_payment_method_options",
     "setup_intent_data",
     "shipping_options",
     "subscription_data",
@@ -84,6 +86,8 @@ def _refuse_unsupported(params: dict[str, Any]) -> None:
             raise unsupported(f"{name}[enabled]")
     if params.get("allow_promotion_codes"):
         raise unsupported("allow_promotion_codes")
+    if params.get("customer_creation") == "always":
+        raise unsupported("customer_creation")
     for name in UNSUPPORTED_INTENT_DATA:
         if params.get("payment_intent_data", {}).get(name):
             raise unsupported(f"payment_intent_data[{name}]")

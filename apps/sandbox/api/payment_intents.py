@@ -21,6 +21,7 @@ UNSUPPORTED = (
     "hooks",
     "on_behalf_of",
     "payment_method_data",
+    "payment_method_options",
     "transfer_data",
 )
 COPIED = ("customer", "description", "receipt_email", "setup_future_usage", "statement_descriptor_suffix")
@@ -65,11 +66,7 @@ def _refuse_unsupported(params: dict[str, Any]) -> None:
 
 def _types(params: dict[str, Any], code: str) -> list[str]:
     if params.get("payment_method_types"):
-        for kind in params["payment_method_types"]:
-            if kind not in ("card", "sepa_debit"):
-                raise invalid(f"The payment method type provided: {kind} is invalid.", "payment_method_types")
-        kinds: list[str] = params["payment_method_types"]
-        return kinds
+        return payments.checked_types(params["payment_method_types"], code)
     allowed = params.get("allowed_payment_method_types") or ["card", "sepa_debit"]
     refused = params.get("excluded_payment_method_types") or []
     return [kind for kind in payments.default_types(code) if kind in allowed and kind not in refused] or ["card"]

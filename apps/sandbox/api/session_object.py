@@ -13,7 +13,7 @@ from apps.sandbox.store import Object
 def build(call: Call, session_id: str, code: str, total: int, customer: str | None, expires_at: int) -> Object:
     """An open session from the call's checked parameters; not stored."""
     params = call.params
-    kinds = params.get("payment_method_types") or _types(params, code)
+    kinds = _types(params, code)
     email = params.get("customer_email")
     options = {"card": {"request_three_d_secure": "automatic"}} if "card" in kinds else {}
     metadata = merged_metadata({}, params.get("metadata") or {})
@@ -84,7 +84,9 @@ def build(call: Call, session_id: str, code: str, total: int, customer: str | No
 
 
 def _types(params: dict[str, Any], code: str) -> list[str]:
-    """The methods the page offers, by the filters of the endive version."""
+    """The methods the page offers: as an older caller named them, or by the filters of the endive version."""
+    if params.get("payment_method_types"):
+        return payments.checked_types(params["payment_method_types"], code)
     kinds = payments.default_types(code)
     allowed = params.get("allowed_payment_method_types") or kinds
     kinds = [k for k in kinds if k in allowed and k not in (params.get("excluded_payment_method_types") or [])]

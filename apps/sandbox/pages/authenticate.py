@@ -27,8 +27,8 @@ def view(request: HttpRequest, intent_id: str) -> HttpResponse:
     if session is None:
         return _answer_api(intent, passed)
 
-    def decide(call: Call) -> tuple[Object, list[str]]:
-        return answer(call, intent_id, passed), list(call.tx.emitted)
+    def decide(call: Call) -> tuple[Object, str | None]:
+        return answer(call, intent_id, passed), call.tx.emitted.get("checkout.session.completed")
 
     try:
         return pay.after_payment(*runtime.running().run(decide))

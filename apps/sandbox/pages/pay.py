@@ -90,12 +90,12 @@ def closed(request: HttpRequest, session: Object) -> HttpResponse:
 def _pay(request: HttpRequest, session_id: str) -> HttpResponse:
     typed = request.POST.dict()
 
-    def submit(call: Call) -> tuple[Object, list[str]] | None:
+    def submit(call: Call) -> tuple[Object, str | None] | None:
         found = call.tx.find(session_id, "checkout.session")
         session = checkout.refresh(call, found) if found else None
         if session is None or session["status"] != "open":
             return None
-        return _submit(call, session, typed), list(call.tx.emitted)
+        return _submit(call, session, typed), call.tx.emitted.get("checkout.session.completed")
 
     try:
         done = runtime.running().run(submit)
@@ -117,12 +117,12 @@ def again(request: HttpRequest, session_id: str, **more: Any) -> HttpResponse:
         return show(request, call, session, **more) if session["status"] == "open" else closed(request, session)
 
 
-def after_payment(session: Object, emitted: list[str]) -> HttpResponse:
+def after_payment(session: Object, completed: str | None) -> HttpResponse:
     """Where the buyer goes next: the bank's check, or back to the shop once its webhook has answered."""
     sandbox = runtime.running()
     if session["status"] != "complete":
         return HttpResponseRedirect(f"/authenticate/{session['payment_intent']}")
-    sandbox.courier.wait_for(emitted)
+    sandbox.courier.wait_for(completed)
     if session["success_url"] is None:
         return HttpResponseRedirect(f"/c/pay/{session['id']}")
     response = HttpResponse(status=303)

@@ -1,0 +1,89 @@
+"""The pages in a real browser, with its Origin header and content security policy."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(params=[390, 1280])
+def page(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A page of a phone's and a desktop's width that must stay free of console errors."""
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        opened = browser.new_page(viewport={"width": request.param, "height": 844})
+        said: list[str] = []
+        opened.on("console", lambda message: said.append(message.text))
+        yield opened
+        browser.close()
+    assert said == []
+
+
+def fits(page: Any) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_declined_then_authenticated_then_back_in_the_shop(page, box, new_session, receiver):
+    shop = receiver.url.removesuffix("webhook")
+    session = new_session(
+        success_url=f"{shop}success?s={{CHECKOUT_SESSION_ID}}",
+        shipping_address_collection={"allowed_countries": ["US", "DE"]},
+    )
+    page.goto(session.url)
+    assert fits(page)
+    page.get_by_label("Email").fill("ada@example.com")
+    page.get_by_label("Full name").fill("Ada Lovelace")
+    page.get_by_label("Country or region").select_option("DE")
+    page.get_by_label("Address", exact=True).fill("Hauptstr. 1")
+    page.get_by_label("City").fill("Köln")
+    page.get_by_label("Postal code").fill("50667")
+    fill_card(page, "4000000000000002")
+    assert page.get_by_label("Card number").input_value() == "4000 0000 0000 0002"
+    page.get_by_role("button", name="Pay $30.00").click()
+    assert page.get_by_role("alert").inner_text() == "Your card was declined."
+    assert page.get_by_label("City").input_value() == "Köln"
+
+    fill_card(page, "4000002500003155")
+    page.get_by_role("button", name="Pay $30.00").click()
+    assert fits(page)
+    page.get_by_role("button", name="Complete authentication").click()
+
+    page.wait_for_url(f"{shop}success?s={session.id}")
+    assert receiver.types(session.id) == ["checkout.session.completed"]
+
+
+def fill_card(page: Any, number: str) -> None:
+    page.get_by_label("Card number").press_sequentially(number)
+    page.get_by_label("Expiry").press_sequentially("1234")
+    page.get_by_label("CVC").fill("123")
+    page.get_by_label("Name on card").fill("Ada Lovelace")
+
+
+def test_bank_debit_is_chosen_by_radio(page, box, new_session):
+    session = new_session(currency="eur", success_url=f"{box.url}/")
+    page.goto(session.url)
+    assert not page.get_by_label("IBAN").is_visible()
+    page.get_by_label("SEPA bank debit").check()
+    assert not page.get_by_label("Card number").is_visible()
+    page.get_by_label("Email").fill("ada@example.com")
+    page.get_by_label("IBAN").fill("AT611904300234573201")
+    page.get_by_label("Account holder").fill("Ada Lovelace")
+    page.get_by_role("button", name="Pay €30.00").click()
+    page.wait_for_url(f"{box.url}/")
+
+    assert page.get_by_text("unpaid").is_visible()
+    page.get_by_role("button", name="Settle debit now").click()
+    page.get_by_text("The bank has answered.").wait_for()
+    assert fits(page)
+    assert box.stripe.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
