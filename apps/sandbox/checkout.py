@@ -88,7 +88,7 @@ def expire(call: Call, session: Object) -> Object:
     emit(call, "checkout.session.expired", session)
     intent = call.tx.find(session["payment_intent"] or "", "payment_intent")
     if intent is not None and intent["status"] in payments.CANCELABLE:
-        payments.cancel(call, intent, "automatic")
+        payments.cancel(call, intent, "expired")
     return session
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+import urllib3
 from stripe import WebhookSignature
 
 from apps.sandbox.store import Object, Store, Transaction, public
@@ -208,10 +209,18 @@ def post(endpoint: Object, event: Object) -> Answer:
         "Connection": "close",
     }
     started = time.monotonic()
-    try:
-        response = requests.post(
-            endpoint["url"], data=body.encode(), headers=headers, timeout=TIMEOUT, allow_redirects=False
-        )
-    except requests.RequestException as error:
-        return Answer(None, type(error).__name__, time.monotonic() - started)
-    return Answer(response.status_code, response.text[:EXCERPT], time.monotonic() - started)
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy or .netrc of this machine has no business here
+        try:
+            response = session.post(
+                endpoint["url"],
+                data=body.encode(),
+                headers=headers,
+                timeout=TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+            )
+            text = response.raw.read(EXCERPT, decode_content=True).decode("utf-8", "replace")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return Answer(None, type(error).__name__, time.monotonic() - started)
+    return Answer(response.status_code, text, time.monotonic() - started)

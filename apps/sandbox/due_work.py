@@ -62,15 +62,21 @@ TASKS: dict[str, Callable[[Call, str], None]] = {
 
 def run_next(call: Call) -> bool:
     """Do the oldest piece of work that is due; False when there is none."""
-    row = call.tx.sql(
-        "DELETE FROM due_work WHERE id = (SELECT id FROM due_work WHERE due <= ? ORDER BY due, id LIMIT 1)"
-        " RETURNING task, target",
-        (time.time(),),
-    ).fetchone()
+    row = take_next(call.tx)
     if row is None:
         return False
     TASKS[row[0]](call, row[1])
     return True
+
+
+def take_next(tx: Transaction) -> tuple[str, str] | None:
+    """Take the oldest piece of due work off the list: its task and target."""
+    row: tuple[str, str] | None = tx.sql(
+        "DELETE FROM due_work WHERE id = (SELECT id FROM due_work WHERE due <= ? ORDER BY due, id LIMIT 1)"
+        " RETURNING task, target",
+        (time.time(),),
+    ).fetchone()
+    return row
 
 
 def advance(tx: Transaction, seconds: float) -> None:

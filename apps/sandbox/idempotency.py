@@ -6,6 +6,7 @@ Kept once execution began, a 500 and a decline included; not for refused paramet
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from apps.sandbox.errors import ApiError, invalid
+from apps.sandbox.forms import Form
 from apps.sandbox.store import Transaction
 
 KEPT_SECONDS = 24 * 3600
@@ -32,8 +34,9 @@ class Kept:
     replayed: bool = False
 
 
-def fingerprint(method: str, path: str, parameters: str) -> str:
-    return hashlib.sha256(f"{method} {path} {parameters}".encode()).hexdigest()
+def fingerprint(method: str, path: str, form: Form) -> str:
+    """Equal for calls that mean the same, in whatever order their parameters come."""
+    return hashlib.sha256(f"{method} {path} {json.dumps(form, sort_keys=True)}".encode()).hexdigest()
 
 
 @contextmanager

@@ -27,6 +27,17 @@ PAY_WITH = (
     ("AT611904300234573201", "Bank debit that settles"),
     ("AT861904300235473202", "Bank debit that fails"),
 )
+FAULT_WORDS = {
+    "429": "429, too many requests",
+    "lock_timeout": "429, object is locked",
+    "500": "500, not executed",
+    "500_after": "500, executed",
+    "html": "502 with an HTML page",
+    "reset": "Reset, not executed",
+    "reset_after": "Reset, executed",
+    "timeout_before": "Hangs, not executed",
+    "timeout_after": "Hangs, executed",
+}
 # The states of a delivery in words.
 STATES = {
     "pending": "waiting",
@@ -51,7 +62,7 @@ def view(request: HttpRequest) -> HttpResponse:
             "rules": [_rule(r) for r in delivery_rules.listed(tx)],
             "held": tx.sql("SELECT count(*) FROM deliveries WHERE state = 'held'").fetchone()[0],
             "debits": tx.sql("SELECT count(*) FROM due_work WHERE task = 'settle_debit'").fetchone()[0],
-            "fault_kinds": faults.KINDS,
+            "fault_kinds": [(kind, FAULT_WORDS[kind]) for kind in faults.KINDS],
             "pay_with": PAY_WITH,
             "said": request.GET.get("said", "")[:300],
             "bad": "bad" in request.GET,

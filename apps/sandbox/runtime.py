@@ -32,6 +32,7 @@ class Sandbox:
         self.courier = Courier(self.store)
         self._stop = threading.Event()
         self._due = threading.Event()
+        self._one_worker = threading.Lock()
         self._worker = threading.Thread(target=self._work, name="due-work", daemon=True)
 
     @property
@@ -90,12 +91,18 @@ class Sandbox:
     def run_due_work(self) -> int:
         """Do all work that is due, each piece in its own transaction; how many there were."""
         done = 0
-        while True:
-            with self.work() as call:
-                found = due_work.run_next(call)
-            if not found:
-                return done
-            done += 1
+        with self._one_worker:
+            while True:
+                try:
+                    with self.work() as call:
+                        found = due_work.run_next(call)
+                except Exception:
+                    log.exception("A piece of due work failed and is given up")
+                    with self.store.write() as tx:
+                        found = due_work.take_next(tx) is not None
+                if not found:
+                    return done
+                done += 1
 
     def _work(self) -> None:
         while not self._stop.is_set():

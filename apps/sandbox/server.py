@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import socket
 import struct
 import sys
@@ -27,7 +28,6 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 256
-    allow_reuse_address = True
 
     def __init__(self, port: int, application: WSGIApplication) -> None:
         self.application = application
@@ -35,7 +35,8 @@ class Server(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         # HTTPServer would look the host name up, which is slow on machines without DNS.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere it would let two servers share the port
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
@@ -128,7 +129,9 @@ class Handler(BaseHTTPRequestHandler):
         """Close without an answer; with `reset` the client sees a connection reset."""
         self.close_connection = True
         if reset:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+            )
             self.connection.close()
         else:
             self.connection.shutdown(socket.SHUT_RDWR)

@@ -52,3 +52,10 @@ def test_calls_at_once_under_one_key_run_once(box):
     assert set(results) <= {200, 409}
     assert 200 in results
     assert len(box.stripe.v1.payment_intents.list().data) == 1
+
+
+def test_the_order_of_parameters_does_not_matter(box):
+    first = box.raw("POST", "/v1/products", "name=Tea&metadata[a]=1&metadata[b]=2", Idempotency_Key="k")
+    again = box.raw("POST", "/v1/products", "metadata[b]=2&name=Tea&metadata[a]=1", Idempotency_Key="k")
+
+    assert (first.status_code, again.text) == (200, first.text)

@@ -77,10 +77,12 @@ def test_event_filters(box, new_session, receiver):
 def test_ten_thousand_sessions_stay_fast(box, new_session, tmp_path):
     """Lists and filters read an index: a page costs about the same whatever is stored."""
     pattern = new_session().to_dict(recursive=True)
-    with Store(tmp_path / "many.sqlite3").write() as tx:
+    store = Store(tmp_path / "many.sqlite3")
+    with store.write() as tx:
         for number in range(10_000):
             tx.put({**pattern, "id": f"cs_test_{number:05}", "payment_intent": f"pi_{number}"})
         tx.put({**pattern, "id": "cs_test_paid", "status": "complete"})
+    store.close()
     large = launch(tmp_path / "many.sqlite3")
     sessions = large.stripe.v1.checkout.sessions
     sessions.list({"limit": 1})

@@ -17,6 +17,7 @@ from apps.sandbox.api.routing import Route, find
 from apps.sandbox.call import API_VERSION, Call
 from apps.sandbox.errors import ApiError
 from apps.sandbox.expand import expand
+from apps.sandbox.forms import Form
 from apps.sandbox.idempotency import Kept
 from apps.sandbox.store import public
 
@@ -54,8 +55,9 @@ def _answer(request: HttpRequest, request_id: str) -> HttpResponse:
         body = request.body.decode("utf-8", "replace")
         text = "&".join(part for part in (text, body) if part)
     key = request.headers.get("Idempotency-Key") if method == "POST" else None
+    form = forms.parse(text)
     with idempotency.exclusive(key):
-        kept = _execute(request, found, text, key, request_id, rule)
+        kept = _execute(request, found, form, key, request_id, rule)
     sandbox.wake()
     if rule is not None and rule["fault"] in ("reset_after", "timeout_after"):
         faults.cut(rule)
@@ -65,13 +67,13 @@ def _answer(request: HttpRequest, request_id: str) -> HttpResponse:
 def _execute(
     request: HttpRequest,
     found: tuple[Route, tuple[str, ...]],
-    text: str,
+    form: Form,
     key: str | None,
     request_id: str,
     rule: dict[str, Any] | None,
 ) -> Kept:
     sandbox, (route, path_ids) = runtime.running(), found
-    mark = idempotency.fingerprint(route.method, request.path, text)
+    mark = idempotency.fingerprint(route.method, request.path, form)
     writes = route.method != "GET"
     with sandbox.store.write() if writes else sandbox.store.read() as tx:
         if key is not None:
@@ -80,7 +82,7 @@ def _execute(
                 return replace(before, replayed=True)
         call = sandbox.call_in(tx)
         call.request_id, call.idempotency_key = request_id, key
-        call.params = _parameters(request, route, text)
+        call.params = _parameters(request, route, form)
         if rule is not None and rule["fault"] == "500":
             answer = _failed(faults.server_error(), request_id)
         else:
@@ -123,12 +125,11 @@ def _authenticate(request: HttpRequest, expected: str) -> None:
         raise errors.bad_key(f"Invalid API Key provided: {given[:8]}{'*' * 8}{given[-4:]}")
 
 
-def _parameters(request: HttpRequest, route: Route, text: str) -> dict[str, Any]:
-    form = forms.parse(text)
+def _parameters(request: HttpRequest, route: Route, form: Form) -> dict[str, Any]:
     version = request.headers.get("Stripe-Version")
     if version is not None and re.fullmatch(r"\d{4}-\d{2}-\d{2}(\.\w+)?", version) is None:
         raise ApiError(f"Invalid Stripe API version: {version[:40]}", code="invalid_api_version")
-    types = form.pop("payment_method_types", None) if route.versioned else None
+    types = form.get("payment_method_types") if route.versioned else None
     if types is not None and version is not None and version[:10] >= ENDIVE:
         raise ApiError(
             "payment_method_types is no longer supported from API version 2026-09-30.endive on. Use"
@@ -136,7 +137,8 @@ def _parameters(request: HttpRequest, route: Route, text: str) -> dict[str, Any]
             code="payment_method_types_no_longer_supported",
             param="payment_method_types",
         )
-    result = params.read(form, route.params)
+    known = {name: value for name, value in form.items() if types is None or name != "payment_method_types"}
+    result = params.read(known, route.params)
     if types is not None:
         result["payment_method_types"] = [str(kind) for kind in forms.items(types) or []]
     return result

@@ -23,4 +23,5 @@ form?.addEventListener("submit", (event) => {
   form.classList.add("sending");
 });
 window.addEventListener("pageshow", () => form?.classList.remove("sending"));
+document.querySelector("[role=alert]")?.scrollIntoView({ block: "center" });
 document.querySelector("[aria-invalid]")?.focus();
