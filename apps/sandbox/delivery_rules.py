@@ -44,8 +44,8 @@ def use(tx: Transaction, rule: dict[str, Any]) -> int | None:
     return left
 
 
-def queue(tx: Transaction, event: Object, endpoint: Object) -> None:
-    """Queue one event for one endpoint, as the rules want it."""
+def queue(tx: Transaction, event: Object, endpoints: list[Object]) -> None:
+    """Queue an event for its endpoints, as the rules want it; it counts once, however many there are."""
     state, due, copies, batch, full = "pending", time.time(), 1, None, None
     for rule in listed(tx, *KINDS):
         if not any(fnmatch.fnmatchcase(event["type"], wanted) for wanted in rule.get("types") or ["*"]):
@@ -64,7 +64,7 @@ def queue(tx: Transaction, event: Object, endpoint: Object) -> None:
             full = rule if left == 0 else None
         if state != "pending":
             break
-    for _ in range(copies):
+    for endpoint in endpoints * copies:
         tx.sql(
             "INSERT INTO deliveries (event, endpoint, state, due, batch) VALUES (?, ?, ?, ?, ?)",
             (event["id"], endpoint["id"], state, due, batch),

@@ -29,8 +29,8 @@ def emit(call: Call, kind: str, document: Object, previous: dict[str, Any] | Non
     }
     call.tx.put(event)
     call.tx.mark(event["id"], "!delivered", "false" if endpoints else "true")
-    for endpoint in endpoints:
-        delivery_rules.queue(call.tx, event, endpoint)
+    if endpoints:
+        delivery_rules.queue(call.tx, event, endpoints)
     call.tx.emitted[kind] = event["id"]
     return event
 

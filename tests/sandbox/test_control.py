@@ -116,6 +116,17 @@ def test_duplicates_delays_and_other_orders(box, new_session, receiver):
     assert receiver.types() == PAYMENT[::-1]
 
 
+def test_a_rule_counts_events_not_endpoints(box, new_session, receiver):
+    box.stripe.v1.webhook_endpoints.create({"url": receiver.url + "/2", "enabled_events": ["*"]})
+    box.control("drop", next=1)
+
+    box.stripe.v1.products.create({"name": "Tea"})
+
+    states = [d["state"] for d in event_of(box, "product.created")["deliveries"]]
+    assert states == ["dropped", "dropped"]
+    assert box.look("state")["rules"] == []
+
+
 def test_one_event_fifty_times_at_once(box, new_session, receiver):
     box.control(f"sessions/{new_session().id}/expire")
     receiver.wait(lambda: len(receiver.events) == 1)
