@@ -173,7 +173,9 @@ class _Application:
     def __init__(self, rows: list[Row], *, keep_stock: bool) -> None:
         self.rows = rows
         self.keep_stock = keep_stock
-        self.leaders = {row.sku: row for row in reversed(rows)}
+        self.leaders: dict[str, Row] = {}
+        for row in rows:
+            self.leaders.setdefault(row.sku, row)
         self.errors: list[str] = []
         self.changed: set[str] = set()
 

@@ -129,3 +129,8 @@ def test_seed_makes_no_sign_ins_outside_development(capsys: Any) -> None:
     call_command("seed_demo")
     assert "sign-in" not in capsys.readouterr().out
     assert User.objects.count() == 0
+
+
+def test_variants_keep_the_order_of_the_file(load: Any) -> None:
+    load("S,Tee,S,Apparel,physical,1.00,USD,1", "M,Tee,M,Apparel,physical,1.00,USD,1")
+    assert [variant.sku for variant in Product.objects.get().variants.all()] == ["S", "M"]

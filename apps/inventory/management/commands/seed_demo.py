@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
     def _make_person(self, role: str, email: str) -> None:
         if User.objects.filter(email=email).exists():
-            self.stdout.write(f"sign-in {role}: {email} exists already.")
+            self.stdout.write(f"The {role}'s sign-in exists already.")
             return
         password = secrets.token_urlsafe(12)
         make = User.objects.create_superuser if role == "staff" else User.objects.create_user
