@@ -1,0 +1,62 @@
+// Forms that speak to the API: errors stand beside their fields and are read out with them.
+import { busy, byId, fill, notice } from "./dom.js";
+import { explain } from "./messages.js";
+
+/** `send(values)` is called with the form's values; it may answer LEAVING when another page follows. */
+export function onSend(form, words, send) {
+  form.noValidate = true;
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    clear(form);
+    if (missing(form)) return;
+    await busy(form.querySelector("[type=submit]"), words, async () => {
+      try {
+        return await send(Object.fromEntries(new FormData(form)));
+      } catch (error) {
+        refuse(form, error);
+        return null;
+      }
+    });
+  });
+}
+
+function clear(form) {
+  fill(form.querySelector(".form-problem"));
+  for (const input of form.elements) {
+    if (!input.name) continue;
+    input.removeAttribute("aria-invalid");
+    fill(byId(`${input.id}-error`));
+  }
+}
+
+/** What the browser itself can see is wrong; the first such field gets the focus. */
+function missing(form) {
+  const wrong = [...form.elements].filter((input) => input.name && !input.checkValidity());
+  wrong.forEach((input) => mark(input, input.validationMessage));
+  wrong[0]?.focus();
+  return wrong.length > 0;
+}
+
+function mark(input, text) {
+  input.setAttribute("aria-invalid", "true");
+  fill(byId(`${input.id}-error`), text);
+}
+
+function refuse(form, error) {
+  let first = null;
+  for (const [name, sentences] of Object.entries(error.fields || {})) {
+    const input = form.elements[name];
+    if (!input) continue;
+    mark(input, sentences.join(" "));
+    first ||= input;
+  }
+  if (first) first.focus();
+  else fill(form.querySelector(".form-problem"), notice("problem", explain(error)));
+}
+
+/** Where to go after signing in: a path of this shop and nowhere else. */
+export function next() {
+  const wanted = new URLSearchParams(location.search).get("next") || "/";
+  const target = new URL(wanted, location.origin);
+  return target.origin === location.origin && wanted.startsWith("/") ? target.pathname + target.search : "/";
+}

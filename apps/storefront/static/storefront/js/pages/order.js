@@ -1,0 +1,153 @@
+// One order, for its owner or the holder of its token.
+import { get, post } from "../api.js";
+import { goToPayment } from "../buy.js";
+import { busy, byId, fill, h, notice, toast } from "../dom.js";
+import { explain } from "../messages.js";
+import { moment, money } from "../money.js";
+import { forgetOrder, orderToken, rememberOrder, user } from "../session.js";
+import { badge } from "../states.js";
+
+const { number } = byId("main").dataset;
+const address = `/api/orders/${encodeURIComponent(number)}/`;
+const refused = (error) => fill(byId("problems"), notice("problem", explain(error, { lines: [] })));
+
+/** Mailed links carry the token behind the #, where no server sees it. It moves out of the address bar at once. */
+function takeToken() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return;
+  rememberOrder(number, token);
+  history.replaceState(null, "", location.pathname);
+}
+
+const EXPLANATIONS = {
+  pending: (order) => order.expires_at && `The items are kept for you until ${moment(order.expires_at)}.`,
+  processing: () => "Your bank is still working on the payment. That can take some days; we e-mail you when it has answered.",
+  failed: (order) =>
+    order.status === "cancelled" && "No payment arrived for this order, and nothing was charged. If it ended by itself, you can still pay it.",
+};
+
+function actions(order) {
+  const found = [];
+  const open = order.status === "pending" && order.payment_status === "pending";
+  if (open || (order.status === "cancelled" && order.payment_status === "failed")) {
+    const pay = h("button", { type: "button", class: "button" }, "Pay now");
+    pay.addEventListener("click", () => goToPayment({ button: pay, order: number, refused }));
+    found.push(pay);
+  }
+  if (open) {
+    const cancel = h("button", { type: "button", class: "button quiet" }, "Cancel order");
+    cancel.addEventListener("click", () => act(cancel, "Cancelling…", `${address}cancel/`, "The order is cancelled."));
+    found.push(cancel);
+  }
+  if (user() && orderToken(number)) {
+    const claim = h("button", { type: "button", class: "button quiet" }, "Add to my orders");
+    claim.addEventListener("click", () => act(claim, "Adding…", `${address}claim/`, "It is in your orders now.", () => forgetOrder(number)));
+    found.push(claim);
+  }
+  return found.length ? h("div", { class: "row" }, found) : null;
+}
+
+async function act(button, words, path, done, after = () => {}) {
+  fill(byId("problems"));
+  await busy(button, words, async () => {
+    try {
+      const order = await post(path, undefined, { order: number });
+      after();
+      show(order);
+      toast(done);
+    } catch (error) {
+      refused(error);
+    }
+  });
+}
+
+function items(order) {
+  return h(
+    "ul",
+    { class: "lines compact" },
+    order.items.map((item) =>
+      h(
+        "li",
+        { class: "line" },
+        h("div", { class: "line-text" }, h("h3", {}, item.name), h("p", { class: "quiet-text" }, `${item.quantity} × ${money(item.unit_price, order.currency)}`, item.refunded_quantity > 0 && `, ${item.refunded_quantity} refunded`)),
+        h("p", { class: "price line-total" }, money(item.line_total, order.currency)),
+      ),
+    ),
+  );
+}
+
+function totals(order) {
+  const zero = (amount) => !/[1-9]/.test(amount);
+  const row = (name, amount, kind = "") => h("div", { class: kind }, h("dt", {}, name), h("dd", {}, money(amount, order.currency)));
+  return h(
+    "dl",
+    { class: "totals" },
+    row("Subtotal", order.subtotal),
+    !zero(order.discount) && row("Discount", order.discount),
+    !zero(order.shipping) && row("Shipping", order.shipping),
+    !zero(order.tax) && row("Tax", order.tax),
+    row("Total", order.total, "due"),
+  );
+}
+
+function method(payment) {
+  if (!payment.payment_method) return "";
+  const { type, brand, last4 } = payment.payment_method;
+  const name = brand || type.replaceAll("_", " ");
+  return `${name.charAt(0).toUpperCase()}${name.slice(1)}${last4 ? ` ending in ${last4}` : ""}`;
+}
+
+function payments(order) {
+  const told = order.payments.filter((payment) => payment.payment_method || payment.failure);
+  if (!told.length) return null;
+  const words = { succeeded: "paid", partially_refunded: "paid, partly refunded" };
+  return h(
+    "section",
+    {},
+    h("h2", {}, "Payment"),
+    told.map((payment) =>
+      h("p", {}, [method(payment), words[payment.status] || payment.status.replaceAll("_", " ")].filter(Boolean).join(", "), payment.failure?.message && h("small", {}, ` ${payment.failure.message}`)),
+    ),
+  );
+}
+
+function delivery(order) {
+  const to = order.shipping_address;
+  const lines = to ? [to.name, to.line1, to.line2, [to.postal_code, to.city].filter(Boolean).join(" "), to.state, to.country].filter(Boolean) : [];
+  return h(
+    "section",
+    {},
+    h("h2", {}, lines.length ? "Delivery" : "Contact"),
+    lines.length > 0 && h("address", {}, lines.map((text) => h("span", {}, text))),
+    order.email && h("p", {}, order.email),
+  );
+}
+
+function show(order) {
+  const explanation = EXPLANATIONS[order.payment_status]?.(order);
+  fill(
+    byId("order"),
+    h("p", { class: "facts", role: "status" }, badge(order), h("span", {}, `Placed ${moment(order.created_at)}`), order.paid_at && h("span", {}, `Paid ${moment(order.paid_at)}`)),
+    explanation && h("p", {}, explanation),
+    actions(order),
+    h(
+      "div",
+      { class: "columns" },
+      h("section", { "aria-label": "Items" }, items(order), totals(order)),
+      h("div", { class: "panel" }, (order.email || order.shipping_address) && delivery(order), payments(order)),
+    ),
+  );
+}
+
+function hidden(error) {
+  const sorry = error.status === 404 || error.status === 401;
+  const text = sorry ? "This order cannot be shown here. Open it with the link in our e-mail, or sign in to the account that it belongs to." : explain(error);
+  fill(
+    byId("order"),
+    notice("problem", text),
+    h("div", { class: "row" }, !user() && h("a", { class: "button", href: `/sign-in/?next=${encodeURIComponent(location.pathname)}` }, "Sign in"), h("a", { class: "button quiet", href: "/" }, "Back to the shop")),
+  );
+}
+
+takeToken();
+get(address, { order: number }).then(show, hidden);
