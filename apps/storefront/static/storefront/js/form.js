@@ -57,6 +57,5 @@ function refuse(form, error) {
 /** Where to go after signing in: a path of this shop and nowhere else. */
 export function next() {
   const wanted = new URLSearchParams(location.search).get("next") || "/";
-  const target = new URL(wanted, location.origin);
-  return target.origin === location.origin && wanted.startsWith("/") ? target.pathname + target.search : "/";
+  return /^\/(?![/\\])/.test(wanted) ? wanted : "/";
 }
