@@ -248,15 +248,22 @@ def manage(*arguments: str) -> list[str]:
     return [str(PYTHON), "manage.py", *arguments]
 
 
+def sign_ins(text: str) -> dict[str, str]:
+    """The lines that tell an address and its password, by address."""
+    found = (re.match(r"\s*(?:sign-in )?(.*?(\S+@\S+) +\S.*?)\s*$", line) for line in text.splitlines())
+    return {match.group(2): match.group(1) for match in found if match}
+
+
 def seed(env: dict[str, str]) -> None:
     """Fill the shop. Passwords are printed once by the command; they are kept in a private, ignored file."""
     done = subprocess.run(manage("seed_demo"), cwd=ROOT, env=env, stdout=subprocess.PIPE, encoding="utf-8", check=False)
     if done.returncode:
         say(done.stdout)
         raise Refusal(f"seed_demo failed with exit code {done.returncode}; the reason stands above.")
-    sign_ins = [line.strip() for line in done.stdout.splitlines() if re.search(r"\S+@\S+\s+\S+", line)]
-    if sign_ins:
-        write_private(SIGN_INS, "\n".join(sign_ins) + "\n")
+    made = sign_ins(done.stdout)
+    if made:
+        kept = sign_ins(SIGN_INS.read_text(encoding="utf-8")) if SIGN_INS.exists() else {}
+        write_private(SIGN_INS, "".join(f"{line}\n" for line in {**kept, **made}.values()))
 
 
 class Crew:

@@ -136,13 +136,16 @@ def pretend_manage(dev: ModuleType, monkeypatch: pytest.MonkeyPatch, code: str) 
 def test_sign_ins_are_kept_in_a_private_file_until_new_ones_are_made(
     dev: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretend_manage(dev, monkeypatch, "print('20 products\\n  staff@example.com  s3cret-words')")
-    dev.seed(dict(os.environ))
-    pretend_manage(dev, monkeypatch, "print('Nothing to do.')")
-    dev.seed(dict(os.environ))
+    for said in (
+        ["20 variants created", "sign-in buyer: demo@example.com / one", "sign-in staff: admin@example.com / two"],
+        ["20 as they were", "sign-in buyer: demo@example.com / three", "The staff's sign-in exists already."],
+        ["20 as they were", "The buyer's sign-in exists already.", "The staff's sign-in exists already."],
+    ):
+        pretend_manage(dev, monkeypatch, f"print(*{said!r}, sep=chr(10))")
+        dev.seed(dict(os.environ))
 
-    assert dev.SIGN_INS.read_text() == "staff@example.com  s3cret-words\n"
-    assert "staff@example.com  s3cret-words" in dev.welcome(8000, 12111)
+    assert dev.SIGN_INS.read_text() == "buyer: demo@example.com / three\nstaff: admin@example.com / two\n"
+    assert "buyer: demo@example.com / three" in dev.welcome(8000, 12111)
     if os.name != "nt":
         assert dev.SIGN_INS.stat().st_mode & 0o777 == 0o600
 

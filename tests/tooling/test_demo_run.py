@@ -27,7 +27,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 command, arguments = sys.argv[1], sys.argv[2:]
 if command == "seed_demo":
-    print("staff@example.com  random-words" if not os.path.exists("seeded") else "All there.")
+    print("sign-in staff: admin@example.com / random-words" if not os.path.exists("seeded") else "All there.")
     open("seeded", "w").close()
 elif command == "sandbox":
     http.server.HTTPServer(("127.0.0.1", int(arguments[1])), Answer).serve_forever()
@@ -121,7 +121,7 @@ def test_one_signal_ends_everything_cleanly(project: Project, how: signal.Signal
     out, err = process.communicate(timeout=10)
 
     assert f"Shop       http://localhost:{project.ports[0]}/" in welcome
-    assert "staff@example.com  random-words" in welcome
+    assert "staff: admin@example.com / random-words" in welcome
     assert (process.returncode, out.strip(), err) == (0, "Ending the demo …", "")
     assert time.monotonic() - start < 5
     assert project.ports_are_free()
@@ -130,7 +130,7 @@ def test_one_signal_ends_everything_cleanly(project: Project, how: signal.Signal
 def test_second_run_shows_the_same_sign_ins(project: Project) -> None:
     for _ in range(2):
         process = project.demo()
-        assert "staff@example.com  random-words" in project.read_welcome(process)
+        assert "staff: admin@example.com / random-words" in project.read_welcome(process)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
 
