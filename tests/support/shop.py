@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import stripe
@@ -120,21 +119,35 @@ class Stripe:
 
 
 def in_parallel(jobs: Iterable[Callable[[], Any]], *, threads: int) -> list[Any]:
-    """Run jobs in threads with connections of their own, the first ones at the same moment. An error is a result."""
-    jobs = list(jobs)
-    gate = threading.Barrier(min(threads, len(jobs)))
-    waiting = threading.local()
+    """Run jobs in threads with a connection of their own each, all starting at the same moment.
 
-    def run(job: Callable[[], Any]) -> Any:
-        if not getattr(waiting, "passed", False):
-            waiting.passed = True
-            gate.wait(timeout=30)
+    Returns what the jobs returned, in their order; an error that a job raised is its result.
+    """
+    jobs = list(jobs)
+    results: list[Any] = [None] * len(jobs)
+    waiting = iter(range(len(jobs)))
+    turn = threading.Lock()
+    crew = min(threads, len(jobs))
+    gate = threading.Barrier(crew)
+
+    def work() -> None:
+        gate.wait(timeout=30)
         try:
-            return job()
-        except Exception as error:
-            return error
+            while True:
+                with turn:
+                    number = next(waiting, None)
+                if number is None:
+                    return
+                try:
+                    results[number] = jobs[number]()
+                except Exception as error:
+                    results[number] = error
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(max_workers=min(threads, len(jobs))) as pool:
-        return list(pool.map(run, jobs))
+    members = [threading.Thread(target=work) for _ in range(crew)]
+    for member in members:
+        member.start()
+    for member in members:
+        member.join()
+    return results
