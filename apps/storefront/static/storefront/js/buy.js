@@ -8,7 +8,7 @@ export async function addToCart({ button, variant, name, quantity = 1, problems 
   fill(problems);
   await busy(button, "Adding…", async () => {
     try {
-      await cart(post("/api/cart/add/", { variant_id: variant.id, quantity }));
+      await cart(post("/api/cart/add/", { variant_id: variant.id, quantity, currency: variant.currency }));
       toast(`${name} is in your cart.`, { href: "/cart/", text: "View cart" });
     } catch (error) {
       fill(problems, notice("problem", explain(error, { lines: [{ sku: variant.sku, name }], currency: variant.currency })));

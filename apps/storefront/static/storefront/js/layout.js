@@ -1,7 +1,7 @@
 // What every page has: the cart's count, who is signed in, and messages from the page before.
 import { cart, get, post } from "./api.js";
 import { byId, fill, h, toast } from "./dom.js";
-import { signedOut, takeMessage, user } from "./session.js";
+import { chooseCurrency, currency, signedOut, takeMessage, user } from "./session.js";
 
 function showCount(found) {
   const count = byId("cart-count");
@@ -35,6 +35,11 @@ async function signOut() {
 
 async function showFooter() {
   const config = await get("/api/payment/config/");
+  byId("currency").value = currency() || config.currency;
+  byId("currency").addEventListener("change", (event) => {
+    chooseCurrency(event.target.value);
+    location.reload();
+  });
   if (config.payment_env === "test") byId("footer-note").textContent = "Test mode: no real money moves.";
 }
 

@@ -61,6 +61,10 @@ export function rememberedOrders() {
   return numbers.sort().reverse();
 }
 
+/** The currency that prices are asked in; empty: the shop's own. */
+export const currency = () => read("proshop.currency") || "";
+export const chooseCurrency = (code) => write("proshop.currency", code);
+
 /** A message for the page that is opened next. */
 export const leaveMessage = (text) => write("proshop.message", text);
 export function takeMessage() {

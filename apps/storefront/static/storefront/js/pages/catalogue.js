@@ -4,6 +4,7 @@ import { addToCart } from "../buy.js";
 import { byId, fill, h, notice, picture, title } from "../dom.js";
 import { explain } from "../messages.js";
 import { money } from "../money.js";
+import { currency } from "../session.js";
 import { stockNote } from "../stock.js";
 
 const asked = new URLSearchParams(location.search);
@@ -84,7 +85,7 @@ async function showCategories() {
 }
 
 async function showProducts() {
-  const query = new URLSearchParams({ search, category, ordering: asked.get("ordering") || "", page, page_size: 24 });
+  const query = new URLSearchParams({ currency: currency(), search, category, ordering: asked.get("ordering") || "", page, page_size: 24 });
   const found = await get(`/api/products/?${query}`);
   byId("found").textContent = found.count === 1 ? "1 product" : `${found.count} products`;
   fill(byId("products"), found.count ? h("ul", { class: "cards" }, found.results.map(card)) : nothing(), pages(found));

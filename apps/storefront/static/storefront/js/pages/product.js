@@ -4,6 +4,7 @@ import { addToCart } from "../buy.js";
 import { byId, fill, h, notice, picture, title } from "../dom.js";
 import { explain } from "../messages.js";
 import { money } from "../money.js";
+import { currency } from "../session.js";
 import { stepper } from "../stepper.js";
 import { stockNote } from "../stock.js";
 
@@ -72,4 +73,4 @@ function missing(error) {
   fill(place, notice("problem", text), h("a", { class: "button", href: "/" }, "Back to the shop"));
 }
 
-get(`/api/products/${encodeURIComponent(byId("main").dataset.slug)}/`).then(show, missing);
+get(`/api/products/${encodeURIComponent(byId("main").dataset.slug)}/?${new URLSearchParams({ currency: currency() })}`).then(show, missing);
