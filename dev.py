@@ -229,6 +229,7 @@ def demo_environment(port: int, sandbox_port: int | None) -> dict[str, str]:
     """The demo's environment: what the chosen ports change, over `.env` and what is really set."""
     settings = read_settings(ENV_FILE)
     env = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONIOENCODING="utf-8")
+    env["DJANGO_RUNSERVER_HIDE_WARNING"] = "true"  # the README says what production runs on
     if sandbox_port:
         env["STRIPE_API_BASE"] = f"http://127.0.0.1:{sandbox_port}"
     for name in ("FRONTEND_URL", "PUBLIC_URL"):
@@ -294,7 +295,7 @@ class Crew:
 
     def relay(self, name: str, process: "subprocess.Popen[str]") -> None:
         for line in process.stdout or ():
-            if not self.quiet:
+            if line.strip() and not self.quiet:
                 say(f"{name:<7} | {line.rstrip()}")
 
     def check(self) -> None:
@@ -339,7 +340,8 @@ def listens(port: int) -> bool:
 
 def wait_until_up(crew: Crew, port: int, sandbox_port: int | None) -> None:
     until = time.monotonic() + 60
-    while not (shop_is_up(port) and (sandbox_port is None or listens(sandbox_port))):
+    # The shop is asked last, so that its log shows one request for it and not a row of them.
+    while not ((sandbox_port is None or listens(sandbox_port)) and shop_is_up(port)):
         crew.check()
         if time.monotonic() > until:
             raise Refusal("The shop did not answer within 60 seconds; what it said stands above.")
