@@ -124,6 +124,7 @@ function delivery(order) {
 }
 
 function show(order) {
+  const aside = [(order.email || order.shipping_address) && delivery(order), payments(order)].filter(Boolean);
   const explanation = EXPLANATIONS[order.payment_status]?.(order);
   fill(
     byId("order"),
@@ -134,7 +135,7 @@ function show(order) {
       "div",
       { class: "columns" },
       h("section", { "aria-label": "Items" }, items(order), totals(order)),
-      h("div", { class: "panel" }, (order.email || order.shipping_address) && delivery(order), payments(order)),
+      aside.length > 0 && h("div", { class: "panel" }, aside),
     ),
   );
 }
