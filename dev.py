@@ -379,14 +379,14 @@ def demo(options: argparse.Namespace) -> int:
     if sandbox_port:
         check_port(sandbox_port, "the sandbox", "make demo DEMO_SANDBOX_PORT=12112")
     set_up("base")
-    say("Preparing the database …")
-    run(manage("migrate", "--verbosity", "0"), "migrate", env)
-    seed(env)
     crew = Crew(env)
     try:
-        if sandbox_port:
+        if sandbox_port:  # it has a database of its own, and starts while the shop's is made
             webhook = f"http://127.0.0.1:{options.port}/api/payment/webhook/"
             crew.start("sandbox", manage("sandbox", "--port", str(sandbox_port), "--webhook-url", webhook))
+        say("Preparing the database …")
+        run(manage("migrate", "--verbosity", "0"), "migrate", env)
+        seed(env)
         crew.start("shop", manage("runserver", "--noreload", f"127.0.0.1:{options.port}"))
         crew.start("work", manage("work"))
         wait_until_up(crew, options.port, sandbox_port)
