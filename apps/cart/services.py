@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Prefetch
+from django.db.models import F, OuterRef, Subquery
 from django.utils import timezone
 
 from apps.cart.models import Cart, CartItem
@@ -33,13 +33,17 @@ def cart_of_user(user: Any) -> Cart:
     return Cart.objects.get_or_create(user=user)[0]
 
 
-def add_item(*, cart: Cart, variant_id: int, quantity: int, currency: str | None = None) -> None:
-    """Put `quantity` more of a variant into the cart, at today's price when the line is new."""
+def add_item(*, cart: Cart, variant_id: int, quantity: int, currency: str | None = None) -> Cart:
+    """Put `quantity` more of a variant into the cart, at today's price when the line is new.
+
+    Raises NotFound, OutOfStock, InvalidInput, DomainError `currency_mismatch`, `no_price_in_currency`,
+    `cart_too_large`.
+    """
     with transaction.atomic(durable=True):
         cart = _lock(cart)
         lines = {line.variant_id: line for line in lines_of(cart)}
         wanted = _currency_for(cart, currency, has_lines=bool(lines))
-        variant = _buyable(variant_id, wanted)
+        variant, price = _buyable(variant_id, wanted)
         present = lines.get(variant_id)
         total = quantity + (present.quantity if present else 0)
         if present is None and len(lines) >= MAX_LINES:
@@ -49,13 +53,11 @@ def add_item(*, cart: Cart, variant_id: int, quantity: int, currency: str | None
             CartItem.objects.filter(pk=present.id).update(quantity=total)
         else:
             CartItem.objects.create(
-                cart=cart,
-                variant=variant,
-                quantity=total,
-                price_at_add=variant.prices.all()[0].amount,
-                priced_at=timezone.now(),
+                cart=cart, variant=variant, quantity=total, price_at_add=price, priced_at=timezone.now()
             )
         _touch(cart, currency=wanted)
+    cart.currency = wanted
+    return cart
 
 
 def set_quantity(*, cart: Cart, item_id: int, quantity: int) -> None:
@@ -211,23 +213,27 @@ def _currency_for(cart: Cart, asked: str | None, *, has_lines: bool) -> str:
     return currency
 
 
-def _buyable(variant_id: int, currency: str) -> ProductVariant:
+def _buyable(variant_id: int, currency: str) -> tuple[ProductVariant, int]:
+    """An active variant and its price of one unit in minor units."""
+    price = Price.objects.filter(variant=OuterRef("pk"), currency=currency).values("amount")[:1]
     variant = (
-        ProductVariant.objects.select_related("product")
-        .prefetch_related(Prefetch("prices", Price.objects.filter(currency=currency)))
-        .filter(pk=variant_id, active=True, product__active=True)
+        ProductVariant.objects.filter(pk=variant_id, active=True, product__active=True)
+        .annotate(price=Subquery(price))
         .first()
     )
     if variant is None:
         raise NotFound("There is no such variant.", code="variant_not_found")
-    if not variant.prices.all():
+    if variant.price is None:
         raise DomainError(f"This item has no price in {currency}.", code="no_price_in_currency")
-    return variant
+    return variant, variant.price
 
 
 def _check_quantity(cart: Cart, variant: ProductVariant, total: int) -> None:
     if total > MAX_QUANTITY:
         raise InvalidInput(fields={"quantity": [f"At most {MAX_QUANTITY} of one item."]})
+    if variant.available is None or total <= variant.available:
+        return
+    # Only now does it matter what this cart's own open order holds.
     free = available_to(cart, [variant.pk], variants=[variant])[variant.pk]
     if free is not None and total > free:
         raise OutOfStock(items=[{"sku": variant.sku, "requested": total, "available": max(0, free)}])

@@ -56,9 +56,7 @@ class AddView(APIView):
     def post(self, request: Request) -> Response:
         wish: dict[str, Any] = parse(AddInput, request.data)
         cart = cart_for_writing(request)
-        services.add_item(cart=cart, **wish)
-        cart.refresh_from_db()
-        return _answer(cart, status.HTTP_201_CREATED)
+        return _answer(services.add_item(cart=cart, **wish), status.HTTP_201_CREATED)
 
 
 class ItemView(APIView):

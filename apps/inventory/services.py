@@ -31,7 +31,14 @@ def hold(*, order_id: int, cart_id: int | None, wanted: Mapping[int, int]) -> No
 
     Raises OutOfStock with every line that cannot be had. The caller's transaction is to be rolled back then.
     """
-    variants = lock_variants(wanted)
+    hold_locked(lock_variants(wanted), order_id=order_id, cart_id=cart_id, wanted=wanted)
+
+
+def hold_locked(
+    variants: Iterable[ProductVariant], *, order_id: int, cart_id: int | None, wanted: Mapping[int, int]
+) -> None:
+    """As `hold`, for variants that `lock_variants` has locked in this transaction."""
+    variants = list(variants)
     counted = {v.pk: wanted[v.pk] for v in variants if v.stock is not None}
     short = [v for v in variants if v.pk in counted and (v.available or 0) < counted[v.pk]]
     if short:

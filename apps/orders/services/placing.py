@@ -64,7 +64,7 @@ def place_order(
     _check(lines, cart.currency)
     subtotal = sum(line.line_total for line in lines)
     # Variants before counters, in the house's lock order: nobody waits for a variant while holding the day's row.
-    inventory.lock_variants(line.variant_id for line in lines)
+    variants = inventory.lock_variants(line.variant_id for line in lines)
     order = Order(
         user=user,
         email=email,
@@ -94,7 +94,8 @@ def place_order(
         )
         for line in lines
     )
-    inventory.hold(order_id=order.pk, cart_id=cart.pk, wanted={line.variant_id: line.quantity for line in lines})
+    wanted = {line.variant_id: line.quantity for line in lines}
+    inventory.hold_locked(variants, order_id=order.pk, cart_id=cart.pk, wanted=wanted)
     state.open_log(order, reason="placed")
     return order
 

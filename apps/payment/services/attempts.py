@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Max
 from django.utils import timezone
 
 from apps.common.errors import DomainError
@@ -27,16 +28,20 @@ def hold_end() -> datetime:
     return timezone.now() + timedelta(minutes=settings.CHECKOUT_HOLD_MINUTES) + LATENCY_SLACK
 
 
-def open_checkout_attempt(order: Order) -> Payment:
+def next_attempt_number(order: Order) -> int:
+    """The number of a locked order's next attempt; they count from 1."""
+    return 1 + (Payment.objects.filter(order=order).aggregate(last=Max("attempt"))["last"] or 0)
+
+
+def open_checkout_attempt(order: Order, *, number: int) -> Payment:
     """Write the intention to collect a locked order's total on Stripe's page, in the caller's transaction.
 
     Key and parameters are stored with it, so that whoever finds the row can repeat the very same request.
     """
-    last = Payment.objects.filter(order=order).order_by("-attempt").values_list("attempt", flat=True).first()
     reference = REFERENCE_PREFIX + secrets.token_hex(16)
     payment = Payment.objects.create(
         order=order,
-        attempt=(last or 0) + 1,
+        attempt=number,
         reference=reference,
         amount=order.total,
         currency=order.currency,

@@ -25,7 +25,7 @@ from apps.orders.services.placing import (
 )
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import Payment
-from apps.payment.services.attempts import hold_end, open_attempt_of, open_checkout_attempt
+from apps.payment.services.attempts import hold_end, next_attempt_number, open_attempt_of, open_checkout_attempt
 from apps.payment.services.sessions import (
     AlreadyPaid,
     NeverOpened,
@@ -62,8 +62,9 @@ def start_checkout(*, cart: Cart | None, buyer: Buyer) -> Payment:
     """
     if cart is None:
         raise DomainError("The cart is empty.", code="cart_empty")
-    for _ in range(ROUNDS):
-        cart.refresh_from_db()
+    for attempt in range(ROUNDS):
+        if attempt:
+            cart.refresh_from_db()
         standing = unsettled_orders(cart)
         for order in standing:
             if order.payment_status != Order.PaymentStatus.PENDING:
@@ -190,7 +191,7 @@ def _place(cart: Cart, buyer: Buyer, *, superseded: list[Order]) -> Payment:
                 placed_from="" if buyer.user else buyer.network,
                 expires_at=hold_end(),
             )
-            return open_checkout_attempt(order)
+            return open_checkout_attempt(order, number=1)
     except PriceChanged as changed:
         cart_services.accept_current_prices(cart_id=cart.pk, item_ids=changed.item_ids)
         raise
@@ -210,7 +211,7 @@ def _new_attempt(order: Order, *, superseded: list[Order]) -> Payment:
         else:
             locked.expires_at = hold_end()
             locked.save(update_fields=["expires_at"])
-        return open_checkout_attempt(locked)
+        return open_checkout_attempt(locked, number=next_attempt_number(locked))
 
 
 def _rivals(order: Order) -> list[Order]:

@@ -85,11 +85,7 @@ def wake(stripe_id: str) -> None:
 def try_at_once(stripe_id: str) -> None:
     """Work on an event in the request that stored it, waiting for nobody longer than two seconds."""
     with _short_waits():
-        pk = (
-            StripeWebhookEvent.objects.filter(stripe_id=stripe_id, state=State.DUE).values_list("pk", flat=True).first()
-        )
-        if pk is not None:
-            process(pk)
+        process(stripe_id)
 
 
 def process_due(limit: int = 100) -> int:
@@ -99,22 +95,22 @@ def process_due(limit: int = 100) -> int:
         StripeWebhookEvent.objects.filter(state__in=StripeWebhookEvent.WAITING, due_at__lte=now)
         .filter(Q(lease_until=None) | Q(lease_until__lt=now))
         .order_by("due_at", "pk")
-        .values_list("pk", flat=True)[:limit]
+        .values_list("stripe_id", flat=True)[:limit]
     )
-    return sum(process(pk) for pk in list(due))
+    return sum(process(stripe_id) for stripe_id in list(due))
 
 
-def process(pk: int) -> bool:
+def process(stripe_id: str) -> bool:
     """Claim one event and run its handler. Returns False when somebody else has it."""
     now = timezone.now()
     claimed = (
-        StripeWebhookEvent.objects.filter(pk=pk, state__in=StripeWebhookEvent.WAITING, due_at__lte=now)
+        StripeWebhookEvent.objects.filter(stripe_id=stripe_id, state__in=StripeWebhookEvent.WAITING, due_at__lte=now)
         .filter(Q(lease_until=None) | Q(lease_until__lt=now))
         .update(lease_until=now + LEASE, attempts=F("attempts") + 1)
     )
     if not claimed:
         return False
-    event = StripeWebhookEvent.objects.get(pk=pk)
+    event = StripeWebhookEvent.objects.get(stripe_id=stripe_id)
     try:
         with transaction.atomic(durable=True):
             outcome = HANDLERS[event.type](json.loads(event.payload))

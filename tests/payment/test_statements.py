@@ -1,0 +1,93 @@
+"""What the busy calls cost in statements, whatever the number of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.payment.models import Payment
+from apps.payment.webhooks import inbox
+from tests.support.shop import Shop, Stripe, deliver, make_variant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+FREE = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "PRAGMA", "SET ", "RESET ")
+
+
+@contextmanager
+def statements() -> Iterator[Callable[[], int]]:
+    """Counts what the budgets count: no transaction control, no limits, idempotency keys or sign-in."""
+    with CaptureQueriesContext(connection) as captured:
+
+        def count() -> int:
+            found = [query["sql"] for query in captured.captured_queries]
+            return len(
+                [
+                    sql
+                    for sql in found
+                    if not sql.upper().startswith(FREE)
+                    and "common_limitcount" not in sql
+                    and "common_idempotencykey" not in sql
+                    and "django_session" not in sql
+                ]
+            )
+
+        yield count
+
+
+@pytest.fixture(params=[1, 20], ids=["one line", "twenty lines"])
+def filled(request: Any, shop: Shop, stripe_sandbox: Stripe) -> Shop:
+    for number in range(request.param):
+        shop.add(make_variant(f"S-{number}", stock=50))
+    return shop
+
+
+def test_cart_add(filled: Shop) -> None:
+    variant = make_variant("MORE", stock=50)
+    with statements() as count:
+        assert filled.add(variant).status_code == 201
+    assert count() <= 8
+
+
+def test_cart_read(filled: Shop) -> None:
+    with statements() as count:
+        filled.get("/api/cart/")
+    assert count() <= 4
+
+
+def test_checkout(filled: Shop) -> None:
+    with statements() as count:
+        assert filled.checkout().status_code == 201
+    assert count() <= 20
+
+
+def test_status(filled: Shop, stripe_sandbox: Stripe) -> None:
+    session_id = filled.checkout().json()["session_id"]
+    filled.status(session_id)
+    with statements() as count:
+        filled.status(session_id)
+    assert count() <= 3
+
+
+def test_acknowledging_an_event(filled: Shop, stripe_sandbox: Stripe, monkeypatch: pytest.MonkeyPatch) -> None:
+    stripe_sandbox.pay(filled.checkout().json()["session_id"])
+    monkeypatch.setattr(inbox, "_wake", None)
+    for event in stripe_sandbox.new_events():
+        with statements() as count:
+            deliver(event)
+        assert count() == 1
+
+
+def test_settling_an_event(filled: Shop, stripe_sandbox: Stripe, monkeypatch: pytest.MonkeyPatch) -> None:
+    stripe_sandbox.pay(filled.checkout().json()["session_id"])
+    monkeypatch.setattr(inbox, "_wake", inbox.try_at_once)
+    event = next(e for e in stripe_sandbox.new_events() if e["type"] == "checkout.session.completed")
+    with statements() as count:
+        deliver(event)
+    assert Payment.objects.get().applied
+    assert count() <= 16
