@@ -5,7 +5,6 @@ import { next, onSend } from "../form.js";
 import { leaveMessage, signedIn } from "../session.js";
 
 const form = byId("sign-in");
-const other = byId("other");
 
 function told(merged) {
   const count = (merged?.capped?.length || 0) + (merged?.dropped?.length || 0);
@@ -16,7 +15,6 @@ function told(merged) {
   return `Your two carts are one now: ${parts.join("; ")}.`;
 }
 
-other.href += location.search;
 onSend(form, "One moment…", async (values) => {
   const answer = await post(form.dataset.call, values, { anonymous: true });
   signedIn(answer);
