@@ -214,6 +214,7 @@ class StripeWebhookEvent(models.Model):
     payload = models.TextField(help_text="The event as ASCII JSON, client secrets blanked.")
     sha256 = models.CharField(max_length=64, help_text="Of the raw bytes as they came.")
     received_at = models.DateTimeField()
+    waiting_since = models.DateTimeField(help_text="When it came, or was last replayed.")
     state = models.CharField(max_length=8, choices=State.choices, default=State.DUE)
     reason = models.CharField(max_length=200, blank=True, help_text="Why it was ignored, parked or given up.")
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -167,7 +167,7 @@ def test_reference_that_never_appears_is_given_up_with_a_reason(stripe_sandbox: 
         }
     )
     assert StripeWebhookEvent.objects.get().state == "parked"
-    StripeWebhookEvent.objects.update(due_at=timezone.now(), received_at=timezone.now() - timedelta(days=2))
+    StripeWebhookEvent.objects.update(due_at=timezone.now(), waiting_since=timezone.now() - timedelta(days=2))
     inbox.process_due()
     event = StripeWebhookEvent.objects.get()
     assert (event.state, event.reason) == ("dead", "no payment pp_nowhere")

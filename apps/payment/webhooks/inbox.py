@@ -61,6 +61,7 @@ def store(event: Mapping[str, Any], *, sha256: str) -> str:
         payload=json.dumps(event, separators=(",", ":")),
         sha256=sha256,
         received_at=now,
+        waiting_since=now,
         due_at=now,
         state=State.IGNORED if reason else State.DUE,
         reason=reason,
@@ -130,7 +131,7 @@ def replay(events: Any) -> int:
     """Make events that were given up, or wait, due now. Done ones stay done. Returns how many."""
     return int(
         events.filter(state__in=(*StripeWebhookEvent.WAITING, State.DEAD)).update(
-            state=State.DUE, due_at=timezone.now(), lease_until=None, attempts=0, received_at=timezone.now()
+            state=State.DUE, due_at=timezone.now(), lease_until=None, attempts=0, waiting_since=timezone.now()
         )
     )
 
@@ -143,7 +144,7 @@ def _finish(event: StripeWebhookEvent, state: str, reason: str) -> None:
 
 def _park(event: StripeWebhookEvent, reference: str) -> None:
     now = timezone.now()
-    given_up = now - event.received_at > PARKED_FOR
+    given_up = now - event.waiting_since > PARKED_FOR
     StripeWebhookEvent.objects.filter(pk=event.pk).update(
         state=State.DEAD if given_up else State.PARKED,
         reason=f"no payment {reference}"[:200],
