@@ -53,9 +53,9 @@ def test_file_is_created_then_updated_and_then_found_unchanged(load: Any) -> Non
         ("B,Mug,,Coffee,physical,12.50,USD", "line 3: 7 cells, not 8."),
         (",Mug,,Coffee,physical,12.50,USD,5", "line 3: sku is empty."),
         ("B,Mug,,Coffee,liquid,12.50,USD,5", "line 3: kind is 'liquid'; it takes physical or digital."),
-        ("B,Mug,,Coffee,physical,12.505,USD,5", "line 3: 12.505 has more decimals than USD allows."),
-        ("B,Mug,,Coffee,physical,12.5,JPY,5", "line 3: 12.5 has more decimals than JPY allows."),
-        ("B,Mug,,Coffee,physical,x,USD,5", "line 3: 'x' is not an amount such as 12.50."),
+        ("B,Mug,,Coffee,physical,12.505,USD,5", "line 3: price '12.505' is not an amount in USD."),
+        ("B,Mug,,Coffee,physical,12.5,JPY,5", "line 3: price '12.5' is not an amount in JPY."),
+        ("B,Mug,,Coffee,physical,x,USD,5", "line 3: price 'x' is not an amount in USD."),
         ("B,Mug,,Coffee,physical,-1,USD,5", "line 3: price -1 is out of range."),
         ("B,Mug,,Coffee,physical,1,XXX,5", "line 3: 'XXX' is not a currency that Stripe supports."),
         (
@@ -65,7 +65,7 @@ def test_file_is_created_then_updated_and_then_found_unchanged(load: Any) -> Non
         ("B,Mug\x00,,Coffee,physical,1,USD,1", "line 3: product has a control character."),
         ("B" * 65 + ",Mug,,Coffee,physical,1,USD,1", "line 3: sku is longer than 64 characters."),
         ("A,Mug,,Coffee,physical,1,EUR,6", "line 3: A differs from line 2 in more than price and currency."),
-        ("A,Mug,,Coffee,physical,1,USD,5", "line 3: A has a price in USD already."),
+        ("A,Mug,,Coffee,physical,1,USD,5", "line 3: A has a price in USD in line 2 already."),
     ],
 )
 def test_one_bad_row_applies_nothing_and_is_named(load: Any, line: str, reason: str) -> None:
@@ -76,7 +76,7 @@ def test_one_bad_row_applies_nothing_and_is_named(load: Any, line: str, reason: 
 
 
 def test_wrong_columns_are_refused(load: Any) -> None:
-    with pytest.raises(ImportRefused, match="1 errors"):
+    with pytest.raises(ImportRefused, match="line 1: the columns must be sku,product"):
         load(header="sku,name\n")
 
 
