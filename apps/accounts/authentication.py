@@ -11,17 +11,13 @@ from rest_framework.authentication import SessionAuthentication as RestSessionAu
 
 
 class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]
-    """`Authorization: Token …`. A dead or unknown token is 401, never an anonymous caller."""
+    """`Authorization: Token …`. A dead, unknown or malformed token is 401, never an anonymous caller."""
 
-    def authenticate_credentials(self, token: bytes) -> Any:
+    def authenticate(self, request: Any) -> Any:
         try:
-            token.decode("ascii")
-        except UnicodeDecodeError:
+            return super().authenticate(request)
+        except (exceptions.AuthenticationFailed, UnicodeDecodeError):
             raise exceptions.AuthenticationFailed("Invalid token.", code="invalid_token") from None
-        try:
-            return super().authenticate_credentials(token)
-        except exceptions.AuthenticationFailed as failure:
-            raise exceptions.AuthenticationFailed(str(failure.detail), code="invalid_token") from None
 
 
 class SessionAuthentication(RestSessionAuthentication):

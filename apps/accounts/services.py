@@ -7,6 +7,7 @@ import secrets
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import update_last_login
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
@@ -17,6 +18,7 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from knox.models import AuthToken
 
 from apps.accounts.models import User
+from apps.common.client import address
 from apps.common.errors import DomainError, InvalidInput, TooManyRequests
 from apps.outbox.services import publish
 
@@ -57,21 +59,26 @@ def check_credentials(request: HttpRequest, *, email: str, password: str) -> Use
             raise _locked()
         raise WrongCredentials
     assert isinstance(user, User)  # noqa: S101 - AUTH_USER_MODEL
+    if settings.AXES_ENABLED:
+        # axes forgets by itself only where a session begins.
+        AxesProxyHandler.reset_attempts(username=credentials["username"], ip_address=address(request))
     return user
 
 
 def new_token(user: User) -> str:
     """A token for this sign-in alone; only its hash is stored."""
+    update_last_login(None, user)  # type: ignore[arg-type]
     return str(AuthToken.objects.create(user)[1])
 
 
 def ask_for_reset(*, email: str) -> None:
-    """Have a link mailed to the address, if somebody has it. Tells nothing either way."""
-    user = User.objects.filter(email=email.strip().lower(), is_active=True).first()
-    if user is None:
-        return
-    request = secrets.token_hex(8)
-    publish("accounts.password_reset", request, {"user_id": user.pk, "request": request})
+    """Have a link mailed to the address, if somebody has it. Tells nothing either way.
+
+    An address that nobody has is published too, so that the time it takes does not tell either.
+    """
+    user_id = User.objects.filter(email=email.strip().lower(), is_active=True).values_list("pk", flat=True).first()
+    request = f"{user_id or 0}/{secrets.token_hex(8)}"
+    publish("accounts.password_reset", request, {"user_id": user_id, "request": request})
 
 
 def password_reset_link(user: User) -> str:
@@ -85,14 +92,16 @@ def reset_password(*, uid: str, token: str, password: str) -> None:
 
     Raises DomainError `invalid_reset_link`, and InvalidInput for a weak password.
     """
-    user = _user_of(uid)
-    if user is None or not default_token_generator.check_token(user, token):
-        raise DomainError("This link is not valid any more. Ask for a new one.", code="invalid_reset_link")
-    check_password_strength(password, user)
-    with transaction.atomic():
+    with transaction.atomic(durable=True):
+        user = _user_of(uid)
+        if user is None or not default_token_generator.check_token(user, token):
+            raise DomainError("This link is not valid any more. Ask for a new one.", code="invalid_reset_link")
+        check_password_strength(password, user)
         user.set_password(password)
         user.save(update_fields=["password"])
         AuthToken.objects.filter(user=user).delete()
+        if settings.AXES_ENABLED:
+            AxesProxyHandler.reset_attempts(username=user.email)
 
 
 def check_password_strength(password: str, user: User) -> None:
@@ -103,8 +112,10 @@ def check_password_strength(password: str, user: User) -> None:
 
 
 def _user_of(uid: str) -> User | None:
+    """The person of a link, locked: of two uses at once one succeeds."""
     try:
-        return User.objects.filter(pk=int(force_str(urlsafe_base64_decode(uid))[:18]), is_active=True).first()
+        pk = int(force_str(urlsafe_base64_decode(uid))[:18])
+        return User.objects.select_for_update().filter(pk=pk, is_active=True).first()
     except (ValueError, OverflowError, UnicodeDecodeError):
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import logout
 from drf_spectacular.utils import extend_schema
 from knox.models import AuthToken
 from rest_framework import status
@@ -78,13 +79,15 @@ class LoginView(APIView):
 
 
 class LogoutView(APIView):
-    """This token is dead from now on."""
+    """The token that asked is dead from now on, or the session has ended; other sign-ins stay."""
 
     @extend_schema(request=None, responses={204: None, **ERRORS})
     def post(self, request: Request) -> Response:
         _person(request)
         if isinstance(request.auth, AuthToken):
             request.auth.delete()
+        else:
+            logout(request._request)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
