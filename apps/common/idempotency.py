@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -40,7 +40,7 @@ def run_once(request: Request, *, caller: str | None, work: Work, render: Render
     if key is None:
         status, object_id = work()
         return private(render(object_id), status)
-    if not 1 <= len(key) <= 255:
+    if not 1 <= len(key) <= 255 or "\x00" in key:
         raise InvalidInput(fields={"Idempotency-Key": ["1 to 255 characters."]})
     if caller is None:
         raise DomainError("An Idempotency-Key needs a user, a cart or an order.", code="idempotency_needs_caller")
@@ -53,9 +53,9 @@ def run_once(request: Request, *, caller: str | None, work: Work, render: Render
         _keep_refusal(row, refusal)
         raise
     except BaseException:
-        IdempotencyKey.objects.filter(pk=row.pk).delete()
+        _held(row).delete()
         raise
-    IdempotencyKey.objects.filter(pk=row.pk).update(status=status, object_id=object_id, lease_until=None)
+    _held(row).update(status=status, object_id=object_id, lease_until=None)
     return private(render(object_id), status)
 
 
@@ -69,22 +69,32 @@ def _claim(caller: str, key: str, fingerprint: str) -> tuple[IdempotencyKey, boo
     now = timezone.now()
     mine = IdempotencyKey.objects.filter(caller=caller, key=key)
     mine.filter(created_at__lt=now - KEPT_FOR).delete()
-    fresh = IdempotencyKey(caller=caller, key=key, fingerprint=fingerprint, lease_until=now + LEASE, created_at=now)
+    # A new row's lease is already over, so the first run and one that takes over from a dead one claim alike.
+    fresh = IdempotencyKey(caller=caller, key=key, fingerprint=fingerprint, lease_until=now, created_at=now)
     IdempotencyKey.objects.bulk_create([fresh], ignore_conflicts=True)
-    row = mine.get()
+    row = mine.first()
+    if row is None:  # the first run failed just now and gave the key back
+        raise _in_use()
     if row.fingerprint != fingerprint:
         raise DomainError(
             "This Idempotency-Key was used for another request.", code="idempotency_key_reused", status=422
         )
-    if row.lease_until == fresh.lease_until and row.created_at == fresh.created_at:
-        return row, True
     if row.lease_until is None:
         return row, False
-    # The first run is at work, or it died: whoever moves its lease takes over.
-    taken = mine.filter(Q(lease_until__lt=now), lease_until=row.lease_until).update(lease_until=now + LEASE)
-    if not taken:
-        raise Conflict("The first request with this Idempotency-Key is still running.", code="idempotency_key_in_use")
+    # Of many that see the same lease, one moves it.
+    if row.lease_until > now or not _held(row).update(lease_until=now + LEASE):
+        raise _in_use()
+    row.lease_until = now + LEASE
     return row, True
+
+
+def _held(row: IdempotencyKey) -> QuerySet[IdempotencyKey]:
+    """The row while its lease is the one we saw: empty once another run took over."""
+    return IdempotencyKey.objects.filter(pk=row.pk, lease_until=row.lease_until)
+
+
+def _in_use() -> Conflict:
+    return Conflict("The first request with this Idempotency-Key is still running.", code="idempotency_key_in_use")
 
 
 def _replay(row: IdempotencyKey, render: Render) -> Response:
@@ -95,11 +105,12 @@ def _replay(row: IdempotencyKey, render: Render) -> Response:
 
 def _keep_refusal(row: IdempotencyKey, refusal: DomainError) -> None:
     """A refusal after work began is the answer for a day; what may pass by itself is not kept."""
-    mine = IdempotencyKey.objects.filter(pk=row.pk)
     if refusal.status in NOT_KEPT or refusal.status >= 500:
-        mine.delete()
+        _held(row).delete()
         return
-    mine.update(status=refusal.status, error_code=refusal.code, error_text=refusal.message[:300], lease_until=None)
+    _held(row).update(
+        status=refusal.status, error_code=refusal.code, error_text=refusal.message[:300], lease_until=None
+    )
 
 
 def _fingerprint(request: Request) -> str:
