@@ -34,6 +34,7 @@ def attention(payload: dict[str, Any]) -> None:
 
 
 def password_reset(payload: dict[str, Any]) -> None:
+    """`user_id` is empty when nobody has the address that was asked for."""
     user = User.objects.filter(pk=payload["user_id"], is_active=True).first()
     if user is not None:
         queue_mail(kind="password_reset", key=str(payload["request"]), recipient=user.email, ids=payload)
