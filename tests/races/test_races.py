@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from apps.cart.models import CartItem
@@ -135,6 +135,16 @@ def test_same_cart_checked_out_twenty_times_is_one_order_and_one_session(stripe_
     mug.refresh_from_db()
     assert mug.held == 1
     assert verify() == []
+
+
+def test_control_without_the_look_at_standing_orders_a_second_order_is_tried(stripe_sandbox: Stripe) -> None:
+    """Only the database's constraint is left then, and it says so."""
+    buyer = Shop()
+    buyer.add(make_variant(stock=5))
+    assert buyer.checkout().status_code == 201
+    with mock.patch.object(checkout, "unsettled_orders", lambda cart: []), pytest.raises(IntegrityError):
+        buyer.checkout()
+    assert Order.objects.count() == 1
 
 
 def test_event_delivered_fifty_times_at_once_sells_the_unit_once(shop: Shop, stripe_sandbox: Stripe) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from apps.payment.gateway import id_of
 from apps.payment.models import Payment
 from apps.payment.services.attempts import save, write_log
@@ -47,9 +49,13 @@ class ChargeFacts:
             method_type=kind[:40],
             brand=str(method.get("brand") or "")[:40],
             last4=str(method.get("last4") or "")[:4],
-            # Staff and buyers click on it.
-            receipt_url=receipt if isinstance(receipt, str) and receipt.startswith("https://") else "",
+            receipt_url=receipt if isinstance(receipt, str) and receipt.startswith(_receipt_origins()) else "",
         )
+
+
+def _receipt_origins() -> tuple[str, ...]:
+    """Where a receipt may live, since people click on it: https, or the address that the shop talks to as Stripe."""
+    return ("https://", settings.STRIPE_API_BASE) if settings.STRIPE_API_BASE else ("https://",)
 
 
 def note_charge(*, reference: str, charge: ChargeFacts, event_id: str) -> None:
