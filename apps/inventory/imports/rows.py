@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from django.utils.text import slugify
 
@@ -36,8 +37,7 @@ class BadRow(ValueError):
     """What is wrong with one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """`price` in minor units; no stock means that it is not counted."""
 
     line: int
@@ -115,6 +115,7 @@ def _check_text(name: str, text: str, longest: int) -> None:
         raise BadRow(f"{name} begins with {text[0]}, as a spreadsheet's formula does.")
 
 
+@lru_cache(maxsize=1000)
 def _category_slug(name: str) -> str:
     """Names in scripts that ASCII cannot spell keep their letters."""
     slug = slugify(name)[:SLUG_LENGTH] or slugify(name, allow_unicode=True)[:SLUG_LENGTH]

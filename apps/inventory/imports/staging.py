@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -58,7 +57,7 @@ def fill(path: Path, *, progress: Callable[[int], None]) -> None:
             one = f"({', '.join(['%s'] * 10)})"
             cursor.execute(
                 f"INSERT INTO import_row VALUES {', '.join([one] * len(rows))}",  # noqa: S608 - placeholders alone
-                [value for row in rows for value in astuple(row)],
+                [value for row in rows for value in row],
             )
         cursor.execute("CREATE INDEX import_row_sku ON import_row (sku)")
         cursor.execute("ANALYZE import_row")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.inventory.imports import COLUMNS, ImportRefused, import_products
 
-SHOWS_PROGRESS_FROM = 2000
+BAR_FROM_LINES = 2000
+BAR_WIDTH = 40
 
 
 class Command(BaseCommand):
@@ -21,30 +24,32 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         path: Path = options["file"]
+        lines = _lines(path) if sys.stderr.isatty() else 0
         try:
-            done = import_products(path, progress=self._progress(path))
+            done = import_products(path, progress=self._bar(lines) if lines >= BAR_FROM_LINES else lambda line: None)
         except ImportRefused as refused:
             for error in refused.errors:
                 self.stderr.write(error)
             raise CommandError("Nothing was imported.") from None
         self.stdout.write(f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged.")
 
-    def _progress(self, path: Path) -> Any:
-        """A bar on a terminal for long files, nothing elsewhere."""
-        if not sys.stderr.isatty() or not path.is_file():
-            return lambda line: None
-        with path.open("rb") as file:
-            lines = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
-        if lines < SHOWS_PROGRESS_FROM:
-            return lambda line: None
+    def _bar(self, lines: int) -> Callable[[int], None]:
+        """Draws how far the reading is, a hundred times at most."""
+        step = max(1, lines // 100)
 
         def show(line: int) -> None:
-            if line % 500 and line < lines:
+            if line % step and line != lines:
                 return
-            width = 40
-            filled = min(width, width * line // lines)
-            self.stderr.write(f"\rreading [{'#' * filled}{'.' * (width - filled)}] {line}/{lines}", ending="")
-            if line >= lines:
-                self.stderr.write("\nwriting")
+            filled = BAR_WIDTH * line // lines
+            bar = f"\rreading [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {line}/{lines}"
+            self.stderr.write(bar, ending="\nwriting\n" if line == lines else "")
 
         return show
+
+
+def _lines(path: Path) -> int:
+    """How many lines a file has. 0 for what can be read only once, or not at all."""
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return 0
+    with path.open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))

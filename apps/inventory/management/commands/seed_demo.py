@@ -9,11 +9,11 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from apps.accounts.models import User
 from apps.catalog.models import Product
-from apps.inventory.imports import import_products
+from apps.inventory.imports import ImportRefused, import_products
 
 PEOPLE = (("buyer", "demo@example.com"), ("staff", "admin@example.com"))
 
@@ -26,7 +26,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder = Path(apps.get_app_config("catalog").path) / "demo"
-        done = import_products(folder / "products.csv", keep_stock=True)
+        try:
+            done = import_products(folder / "products.csv", keep_stock=True)
+        except ImportRefused as refused:
+            raise CommandError(f"The demo products were not imported. {refused}") from None
         self._describe(json.loads((folder / "descriptions.json").read_text(encoding="utf-8")))
         self.stdout.write(f"{done.created} variants created, {done.updated} updated, {done.unchanged} as they were.")
         if settings.DEBUG and settings.PAYMENT_ENV == "test":
@@ -34,11 +37,11 @@ class Command(BaseCommand):
                 self._make_person(role, email)
 
     def _describe(self, descriptions: dict[str, dict[str, str]]) -> None:
-        for product in Product.objects.filter(name__in=descriptions):
+        """Give new products their words and pictures; what staff wrote since stays."""
+        for product in Product.objects.filter(name__in=descriptions, description="", image_url=""):
             told = descriptions[product.name]
-            Product.objects.filter(pk=product.pk).update(
-                slug=told["slug"], description=told["description"], image_url=told["picture"]
-            )
+            product.slug, product.description, product.image_url = told["slug"], told["description"], told["picture"]
+            product.save(update_fields=["slug", "description", "image_url"])
 
     def _make_person(self, role: str, email: str) -> None:
         if User.objects.filter(email=email).exists():
