@@ -6,6 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.common.schema import PageOutput
+
 
 class VariantOutput(serializers.Serializer[Any]):
     id = serializers.IntegerField()
@@ -28,10 +30,7 @@ class ProductOutput(serializers.Serializer[Any]):
     variants = VariantOutput(many=True)
 
 
-class ProductPage(serializers.Serializer[Any]):
-    count = serializers.IntegerField()
-    next = serializers.CharField(allow_null=True)
-    previous = serializers.CharField(allow_null=True)
+class ProductPage(PageOutput):
     results = ProductOutput(many=True)
 
 

@@ -21,6 +21,7 @@ class ProductListView(APIView):
     """Products that can be bought in one currency."""
 
     @extend_schema(
+        operation_id="products_list",
         parameters=[
             CURRENCY,
             OpenApiParameter("search", str),

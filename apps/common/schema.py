@@ -16,3 +16,11 @@ class ErrorOutput(serializers.Serializer[dict[str, object]]):
 def errors(*statuses: int) -> dict[int, type[ErrorOutput]]:
     """Error answers by status, to be merged into `extend_schema(responses=...)`."""
     return dict.fromkeys(statuses, ErrorOutput)
+
+
+class PageOutput(serializers.Serializer[dict[str, object]]):
+    """One page of a list; `results` is added by each list."""
+
+    count = serializers.IntegerField()
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)

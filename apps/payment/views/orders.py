@@ -14,13 +14,13 @@ from apps.orders.services.claiming import claim_order
 from apps.payment.services.checkout import cancel_checkout
 from apps.payment.views.access import order_of, order_of_token
 from apps.payment.views.render import render_order
-from apps.payment.views.schema import ERRORS, OrderOutput
+from apps.payment.views.schema import ERRORS, OrderOutput, OrderPage
 
 
 class OrderListView(APIView):
     """The signed-in buyer's orders, newest first."""
 
-    @extend_schema(responses={200: OrderOutput(many=True), **ERRORS})
+    @extend_schema(operation_id="orders_list", responses={200: OrderPage, **ERRORS})
     def get(self, request: Request) -> Response:
         if not request.user.is_authenticated:
             raise SignInRequired

@@ -13,7 +13,7 @@ from apps.common.errors import NotFound, SignInRequired
 from apps.payment.models import Payment
 from apps.payment.views.access import order_of_token
 from apps.payment.views.render import render_payment
-from apps.payment.views.schema import ERRORS, PaymentOutput
+from apps.payment.views.schema import ERRORS, PaymentOutput, PaymentPage
 
 
 def _mine(request: Request) -> Q:
@@ -30,7 +30,7 @@ def _mine(request: Request) -> Q:
 class PaymentListView(APIView):
     """Own payments, newest first."""
 
-    @extend_schema(responses={200: PaymentOutput(many=True), **ERRORS})
+    @extend_schema(operation_id="payments_list", responses={200: PaymentPage, **ERRORS})
     def get(self, request: Request) -> Response:
         if not request.user.is_authenticated and not order_of_token(request):
             raise SignInRequired

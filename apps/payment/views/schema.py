@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.common.schema import errors
+from apps.common.schema import PageOutput, errors
 
 ERRORS: dict[int, Any] = errors(400, 401, 403, 404, 409, 413, 415, 429, 503)
 
@@ -99,3 +99,11 @@ class OrderOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     paid_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
+
+
+class OrderPage(PageOutput):
+    results = OrderOutput(many=True)
+
+
+class PaymentPage(PageOutput):
+    results = PaymentOutput(many=True)
