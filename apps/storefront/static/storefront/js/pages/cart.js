@@ -56,7 +56,7 @@ function summary() {
       h("div", { class: "due" }, h("dt", {}, "Total"), h("dd", { id: "total" }, total)),
     ),
     pay,
-    h("p", { class: "quiet-text" }, "You pay on a secure payment page. The items are kept for you for half an hour from there."),
+    h("p", { class: "quiet-text" }, "You pay on a secure payment page. The items are kept for you while you are there."),
   );
 }
 
