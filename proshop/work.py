@@ -14,6 +14,7 @@ from apps.cart.services import forget_old_anonymous_carts
 from apps.common import idempotency, limits
 from apps.notifications import services as notifications
 from apps.outbox import services as outbox
+from apps.payment.services.cases import watch_delayed_payments
 from apps.payment.services.expiry import expire_due_orders
 from apps.payment.services.sessions import finish_unanswered
 from apps.payment.webhooks import inbox
@@ -34,6 +35,7 @@ HOUSEKEEPING: dict[str, Job] = {
     "limits": limits.forget_expired,
     "idempotency keys": idempotency.forget_expired,
     "anonymous carts": forget_old_anonymous_carts,
+    "delayed payments": watch_delayed_payments,
 }
 
 

@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.accounts.services import password_reset_link
 from apps.common.money import to_major
 from apps.orders.models import Order
-from apps.payment.models import Payment
+from apps.payment.models import AttentionCase
 
 Context = Mapping[str, Any]
 
@@ -37,8 +37,8 @@ def _reset(ids: Context) -> dict[str, Any]:
 
 
 def _attention(ids: Context) -> dict[str, Any]:
-    payment = Payment.objects.select_related("order").get(pk=ids["payment_id"])
-    return {"payment": payment, "kind": Payment.Problem(ids["kind"]).label, "subject_of": payment.order.number}
+    case = AttentionCase.objects.select_related("payment__order").get(payment=ids["payment_id"], kind=ids["kind"])
+    return {"payment": case.payment, "detail": case.detail, "subject_of": case.payment.order.number}
 
 
 KINDS: dict[str, tuple[str, Callable[[Context], dict[str, Any]]]] = {

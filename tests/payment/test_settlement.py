@@ -15,6 +15,7 @@ from apps.orders.models import Order
 from apps.outbox.models import Delivery
 from apps.payment.invariants import verify
 from apps.payment.models import AttentionCase, Payment, Refund, StripeWebhookEvent
+from apps.payment.services.cases import watch_delayed_payments
 from apps.payment.services.expiry import expire_due_orders
 from apps.payment.services.settlement import PaidFacts, settle_payment
 from apps.payment.webhooks import inbox
@@ -233,3 +234,24 @@ def test_params_that_are_stored_are_those_that_stripe_got(bought: Any, stripe_sa
     assert int(order.expires_at.timestamp()) - session["expires_at"] == 60
     assert params["shipping_address_collection"] == {"allowed_countries": ["US", "CA", "GB", "DE", "FR"]}
     assert params["automatic_tax"] == params["adaptive_pricing"] == params["managed_payments"] == {"enabled": False}
+
+
+def test_debit_that_is_long_on_its_way_becomes_a_case_once(bought: Any) -> None:
+    Payment.objects.update(status="processing", created_at=timezone.now() - timedelta(days=15))
+    Order.objects.update(payment_status="processing", expires_at=None)
+    assert watch_delayed_payments() == 1
+    assert watch_delayed_payments() == 0
+    assert AttentionCase.objects.get().kind == "long_on_its_way"
+    Payment.objects.update(status="pending")
+    Order.objects.update(payment_status="pending", expires_at=timezone.now() + timedelta(minutes=5))
+
+
+def test_zero_total_goes_through_a_session_too(shop: Shop, stripe_sandbox: Stripe) -> None:
+    shop.add(make_variant("FREE", price=0, stock=2, kind="digital"))
+    body = shop.checkout().json()
+    assert body["total_amount"] == "0.00"
+    stripe_sandbox.pay(body["session_id"])
+    stripe_sandbox.deliver_new()
+    order = Order.objects.get()
+    assert (order.status, order.payment_status) == ("confirmed", "paid")
+    assert shop.status(body["session_id"])["stripe_status"] == "no_payment_required"

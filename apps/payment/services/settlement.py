@@ -17,10 +17,10 @@ from django.utils import timezone
 from apps.inventory.services import OutOfStock
 from apps.orders.models import Order
 from apps.orders.services import lifecycle
-from apps.outbox.services import publish
 from apps.payment.gateway import CheckoutSession
-from apps.payment.models import AttentionCase, Payment, Refund
+from apps.payment.models import Payment, Refund
 from apps.payment.services.attempts import close_attempt, save, write_log
+from apps.payment.services.cases import open_case
 
 
 class UnknownPayment(Exception):
@@ -204,7 +204,11 @@ def _succeed(payment: Payment, facts: PaidFacts, ids: dict[str, str], *, applied
 def _keep_mismatch(payment: Payment, facts: PaidFacts, ids: dict[str, str]) -> Payment:
     """Another amount or currency than the order's: never applied, shown to staff."""
     _succeed(payment, facts, ids, applied=False, problem=Payment.Problem.AMOUNT_MISMATCH)
-    _open_case(payment, f"expected {payment.money}, got {facts.amount} {facts.currency} in minor units")
+    open_case(
+        payment,
+        kind=payment.problem,
+        detail=f"expected {payment.money}, got {facts.amount} {facts.currency} in minor units",
+    )
     return payment
 
 
@@ -213,7 +217,7 @@ def _keep_unapplied(
 ) -> Payment:
     """Right money for an order that cannot take it: late or surplus."""
     _succeed(payment, facts, ids, applied=False, problem=problem)
-    _open_case(payment, Payment.Problem(problem).label)
+    open_case(payment, kind=problem, detail=f"{problem.label}: {payment.money}")
     if refund and facts.amount:
         Refund.objects.create(
             payment=payment,
@@ -224,15 +228,6 @@ def _keep_unapplied(
         )
         write_log(payment, "refund_intended", before=payment.status, object_id=payment.reference, detail=problem)
     return payment
-
-
-def _open_case(payment: Payment, detail: str) -> None:
-    AttentionCase.objects.get_or_create(payment=payment, kind=payment.problem, defaults={"detail": detail[:500]})
-    publish(
-        "payment.attention",
-        f"{payment.pk}/{payment.problem}",
-        {"payment_id": payment.pk, "order_id": payment.order_id, "kind": payment.problem},
-    )
 
 
 def _retake_stock(order: Order) -> bool:
