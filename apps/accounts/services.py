@@ -50,10 +50,11 @@ def check_credentials(request: HttpRequest, *, email: str, password: str) -> Use
 
     Raises WrongCredentials, and TooManyRequests after too many wrong ones, then for the right one too.
     """
-    credentials = {"username": email.strip().lower()}
+    email = email.strip().lower()
+    credentials = {User.USERNAME_FIELD: email}  # the name by which axes counts, unlike `username`
     if not AxesProxyHandler.is_allowed(request, credentials):
         raise _locked()
-    user = authenticate(request, username=credentials["username"], password=password)
+    user = authenticate(request, **credentials, password=password)
     if user is None:
         if not AxesProxyHandler.is_allowed(request, credentials):
             raise _locked()
@@ -61,7 +62,7 @@ def check_credentials(request: HttpRequest, *, email: str, password: str) -> Use
     assert isinstance(user, User)  # noqa: S101 - AUTH_USER_MODEL
     if settings.AXES_ENABLED:
         # axes forgets by itself only where a session begins.
-        AxesProxyHandler.reset_attempts(username=credentials["username"], ip_address=address(request))
+        AxesProxyHandler.reset_attempts(username=email, ip_address=address(request))
     return user
 
 
