@@ -5,6 +5,8 @@ import { explain } from "./messages.js";
 /** `send(values)` is called with the form's values; it may answer LEAVING when another page follows. */
 export function onSend(form, words, send) {
   form.noValidate = true;
+  // The button waits for this script: the shells take no posts.
+  form.querySelector("[type=submit]").disabled = false;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     clear(form);

@@ -150,5 +150,7 @@ function hidden(error) {
   );
 }
 
+// The mailed link, opened in a tab that shows this order already, changes the address only behind the #.
+window.addEventListener("hashchange", () => location.reload());
 takeToken();
 get(address, { order: number }).then(show, hidden);

@@ -27,3 +27,6 @@ if (uid && token) {
   byId("request").hidden = true;
   byId("confirm").hidden = false;
 }
+
+// The mailed link, opened in a tab that shows this page already, changes the address only behind the #.
+window.addEventListener("hashchange", () => location.reload());
