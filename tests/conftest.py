@@ -6,7 +6,7 @@ import os
 import pytest
 from django.db import connection
 
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.chromium", "tests.support.fixtures"]
 
 if importlib.util.find_spec("psycopg"):
     raise pytest.UsageError("psycopg 3 is installed, and Django prefers it to psycopg2: pip uninstall psycopg")
