@@ -11,8 +11,10 @@ import pytest
 from django.utils import timezone
 
 from apps.inventory.models import StockMovement
+from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.outbox.models import Delivery
+from apps.outbox.services import deliver_due
 from apps.payment.invariants import verify
 from apps.payment.models import AttentionCase, Payment, Refund, StripeWebhookEvent
 from apps.payment.services.cases import watch_delayed_payments
@@ -210,10 +212,18 @@ def test_events_of_one_payment_in_every_order_give_one_final_state(shop: Shop, s
                 payment.session_payment_status,
                 payment.order.status,
                 payment.order.payment_status,
+                payment.order.email,
+                payment.order.shipping_address["country"],
             )
         )
-    assert finals == {("succeeded", True, "visa", "4242", True, True, "paid", "confirmed", "paid")}
+    assert finals == {
+        ("succeeded", True, "visa", "4242", True, True, "paid", "confirmed", "paid", "buyer@example.com", "US")
+    }
+        ("succeeded", True, "visa", "4242", True, True, "paid", "confirmed", "paid", "buyer@example.com", "US")
+    }
     assert StockMovement.objects.count() == 24
+    deliver_due(limit=1000)
+    assert Mail.objects.filter(kind="order_confirmation", recipient="buyer@example.com").count() == 24
     assert set(StripeWebhookEvent.objects.values_list("state", flat=True)) == {"done"}
 
 

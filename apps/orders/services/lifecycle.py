@@ -36,6 +36,23 @@ def mark_order_paid(order: Order, *, paid_at: datetime, email: str, address: dic
     publish("order.paid", str(order.pk), {"order_id": order.pk})
 
 
+def learn_contact(order: Order, *, email: str, address: dict[str, str] | None) -> None:
+    """Fill in what only the hosted page asked for, when it comes after the money did.
+
+    The same payment is told by several events, and not all of them carry the buyer's e-mail and address.
+    """
+    new: dict[str, object] = {}
+    if email and not order.email:
+        new["email"] = email
+    if address and order.shipping_address is None:
+        new["shipping_address"] = address
+    if not new:
+        return
+    Order.objects.filter(pk=order.pk).update(**new)
+    if "email" in new:
+        publish("order.contact_learned", str(order.pk), {"order_id": order.pk})
+
+
 def mark_order_processing(order: Order, *, email: str, address: dict[str, str] | None) -> None:
     """A delayed payment is on its way: hold and order have no expiry until it arrives or fails."""
     state.move(

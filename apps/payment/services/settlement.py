@@ -91,6 +91,9 @@ def apply_paid(facts: PaidFacts) -> Payment:
     if payment.is_settled:
         if ids:
             save(payment, **ids)
+        if payment.applied and (facts.email or facts.shipping_address):
+            order = lifecycle.lock_order(payment.order_id)
+            lifecycle.learn_contact(order, email=facts.email, address=facts.shipping_address)
         return payment
     if (facts.amount, facts.currency) != (payment.amount, payment.currency):
         return _keep_mismatch(payment, facts, ids)
