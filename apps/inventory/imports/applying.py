@@ -6,7 +6,6 @@ are locked in pk order, checked and written: until the commit, only buyers of th
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -178,7 +177,7 @@ def _create_categories(cursor: Any) -> None:
 
 
 def _create_products(cursor: Any) -> None:
-    numbers: Counter[str] = Counter()
+    numbers: dict[str, int] = {}
     for some in batches(_rows(cursor, NEW_PRODUCTS)):
         slugs = _free_slugs([name for name, _, _ in some], numbers)
         Product.objects.bulk_create(
@@ -186,21 +185,21 @@ def _create_products(cursor: Any) -> None:
         )
 
 
-def _free_slugs(names: list[str], numbers: Counter[str]) -> dict[str, str]:
-    """A slug for each name that no product has. `numbers` remembers how far each stem has been counted."""
+def _free_slugs(names: list[str], numbers: dict[str, int]) -> dict[str, str]:
+    """A slug for each name that no product has. `numbers` remembers how far a stem that was taken is counted."""
+    stems = {name: slugify(name)[:LONGEST_STEM] or "product" for name in names}
     free: dict[str, str] = {}
-    waiting = names
-    while waiting:
+    while waiting := [name for name in names if name not in free]:
         tried: dict[str, str] = {}
         for name in waiting:
-            stem = slugify(name)[:LONGEST_STEM] or "product"
-            tried[name] = f"{stem}-{numbers[stem]}" if numbers[stem] else stem
-            numbers[stem] = max(2, numbers[stem] + 1)
-        taken = set(Product.objects.filter(slug__in=tried.values()).values_list("slug", flat=True)) | set(free.values())
-        waiting = []
+            stem = stems[name]
+            tried[name] = f"{stem}-{numbers[stem]}" if stem in numbers else stem
+            if stem in numbers:
+                numbers[stem] += 1
+        taken = {*free.values(), *Product.objects.filter(slug__in=tried.values()).values_list("slug", flat=True)}
         for name, slug in tried.items():
             if slug in taken:
-                waiting.append(name)
+                numbers.setdefault(stems[name], 2)
             else:
                 free[name] = slug
                 taken.add(slug)
