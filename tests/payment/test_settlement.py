@@ -219,8 +219,6 @@ def test_events_of_one_payment_in_every_order_give_one_final_state(shop: Shop, s
     assert finals == {
         ("succeeded", True, "visa", "4242", True, True, "paid", "confirmed", "paid", "buyer@example.com", "US")
     }
-        ("succeeded", True, "visa", "4242", True, True, "paid", "confirmed", "paid", "buyer@example.com", "US")
-    }
     assert StockMovement.objects.count() == 24
     deliver_due(limit=1000)
     assert Mail.objects.filter(kind="order_confirmation", recipient="buyer@example.com").count() == 24
