@@ -61,6 +61,7 @@ def test_sign_in_that_ended_is_said_and_the_shop_goes_on(shop: Shop, page: Any) 
     page.get_by_label("Password").fill("sunny-otter-42")
     page.get_by_role("button", name="Make the account").click()
     page.get_by_role("button", name="Sign out").wait_for()
+    page.wait_for_load_state("networkidle")  # no call of this page may be the one that learns of it
     change(shop, "DELETE FROM knox_authtoken")
     page.goto(f"{shop.url}/cart/")
     page.get_by_text("Your sign-in has ended.").wait_for()
