@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, Min, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from apps.catalog.models import Category, Price, Product, ProductVariant
 from apps.common import money
 from apps.common.errors import InvalidInput
+
+LONGEST_SEARCH = 200
+MOST_WORDS = 10
 
 ORDERINGS = {
     "name": ("name", "pk"),
@@ -28,8 +31,9 @@ def products(*, search: str = "", category: str = "", ordering: str = "", curren
     currency = _currency(currency)
     if ordering and ordering not in ORDERINGS:
         raise InvalidInput(fields={"ordering": [f"One of {', '.join(ORDERINGS)}."]})
-    if "\x00" in search + category:
-        raise InvalidInput(fields={"search": ["NUL cannot be searched for."]})
+    words = _words(search)
+    if "\x00" in category:
+        raise InvalidInput(fields={"category": ["NUL is in no slug."]})
     priced = Price.objects.filter(currency=currency)
     offered = ProductVariant.objects.filter(active=True).filter(Exists(priced.filter(variant=OuterRef("pk"))))
     found = (
@@ -43,15 +47,12 @@ def products(*, search: str = "", category: str = "", ordering: str = "", curren
     )
     if category:
         found = found.filter(category__slug=category)
-    for word in search.split()[:10]:
-        found = found.filter(
-            Q(name__icontains=word) | Q(description__icontains=word) | Q(variants__sku__istartswith=word)
-        )
+    for word in words:
+        by_sku = ProductVariant.objects.filter(product=OuterRef("pk"), active=True, sku__istartswith=word)
+        found = found.filter(Q(name__icontains=word) | Q(description__icontains=word) | Exists(by_sku))
     if ordering.endswith("price"):
-        in_currency = Q(variants__active=True, variants__prices__currency=currency)
-        found = found.annotate(lowest=Min("variants__prices__amount", filter=in_currency))
-    elif search:
-        found = found.distinct()
+        lowest = priced.filter(variant__product=OuterRef("pk"), variant__active=True).order_by("amount")
+        found = found.annotate(lowest=Subquery(lowest.values("amount")[:1]))
     return found.order_by(*ORDERINGS[ordering or "name"])
 
 
@@ -92,3 +93,14 @@ def _currency(asked: str) -> str:
     if currency not in money.CURRENCIES:
         raise InvalidInput(fields={"currency": ["This currency is not supported."]})
     return currency
+
+
+def _words(search: str) -> list[str]:
+    if "\x00" in search:
+        raise InvalidInput(fields={"search": ["NUL cannot be searched for."]})
+    if len(search) > LONGEST_SEARCH:
+        raise InvalidInput(fields={"search": [f"At most {LONGEST_SEARCH} characters."]})
+    words = search.split()
+    if len(words) > MOST_WORDS:
+        raise InvalidInput(fields={"search": [f"At most {MOST_WORDS} words."]})
+    return words
