@@ -102,6 +102,7 @@ def cancel(shop: Shop, bought: dict[str, Any]) -> None:
     assert shop.post(path, **{"X-Order-Token": bought["order_token"]}).status_code == 200
 
 
+@pytest.mark.race
 def test_expiry_of_an_old_attempt_leaves_the_new_one_alone(shop: Shop, bought: Any, stripe_sandbox: Stripe) -> None:
     second = shop.retry(bought)
     assert second.status_code == 201
@@ -111,6 +112,7 @@ def test_expiry_of_an_old_attempt_leaves_the_new_one_alone(shop: Shop, bought: A
     assert sorted(Payment.objects.values_list("attempt", "status")) == [(1, "cancelled"), (2, "pending")]
 
 
+@pytest.mark.race
 def test_expiry_that_comes_while_we_close_the_attempt_leaves_the_order(bought: Any, stripe_sandbox: Stripe) -> None:
     """The control is the next test: without the committed intention to close, the same event ends the order."""
     Payment.objects.update(closing=True)
@@ -121,6 +123,7 @@ def test_expiry_that_comes_while_we_close_the_attempt_leaves_the_order(bought: A
     assert (order.status, order.items.get().variant.held) == ("pending", 1)
 
 
+@pytest.mark.race
 def test_expiry_of_the_current_attempt_ends_the_order_and_frees_its_stock(bought: Any, stripe_sandbox: Stripe) -> None:
     stripe_sandbox.sandbox.control(f"sessions/{bought['session_id']}/expire")
     stripe_sandbox.deliver_new()
