@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -100,6 +102,7 @@ def test_async_calls_hash_too() -> None:
         seen.append(await store.aexists(cookie))
         await store.aflush()
         seen.append(await Session.objects.acount())
+        await sync_to_async(connections.close_all)()
         return seen
 
     assert asyncio.run(journey()) == [{"cart": "x"}, True, True, {}, False, 0]
