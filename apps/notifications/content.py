@@ -7,10 +7,12 @@ from typing import Any
 
 from django.conf import settings
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.accounts.services import password_reset_link
 from apps.common.money import to_major
+from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.payment.models import AttentionCase
 
@@ -25,6 +27,11 @@ def _order(ids: Context) -> dict[str, Any]:
             {"name": item.name, "quantity": item.quantity, "total": to_major(item.line_total, order.currency)}
             for item in order.items.all()
         ],
+        "charges": [
+            {"name": name, "amount": to_major(amount, order.currency)}
+            for name, amount in (("Discount", -order.discount), ("Shipping", order.shipping), ("Tax", order.tax))
+            if amount
+        ],
         "total": to_major(order.total, order.currency),
         "link": f"{settings.FRONTEND_URL}/orders/{order.number}#token={order.token}",
         "subject_of": order.number,
@@ -38,15 +45,20 @@ def _reset(ids: Context) -> dict[str, Any]:
 
 def _attention(ids: Context) -> dict[str, Any]:
     case = AttentionCase.objects.select_related("payment__order").get(payment=ids["payment_id"], kind=ids["kind"])
-    return {"payment": case.payment, "detail": case.detail, "subject_of": case.payment.order.number}
+    return {
+        "payment": case.payment,
+        "detail": case.detail,
+        "link": settings.PUBLIC_URL + reverse("admin:payment_attentioncase_change", args=[case.pk]),
+        "subject_of": case.payment.order.number,
+    }
 
 
 KINDS: dict[str, tuple[str, Callable[[Context], dict[str, Any]]]] = {
-    "order_confirmation": ("Your order {subject_of}", _order),
-    "payment_failed": ("The payment of your order {subject_of} failed", _order),
-    "payment_on_its_way": ("The payment of your order {subject_of} is on its way", _order),
-    "password_reset": ("Set a new password", _reset),
-    "attention": ("A payment needs attention: order {subject_of}", _attention),
+    Mail.Kind.ORDER_CONFIRMATION: ("Your order {subject_of}", _order),
+    Mail.Kind.PAYMENT_FAILED: ("The payment of your order {subject_of} failed", _order),
+    Mail.Kind.PAYMENT_ON_ITS_WAY: ("The payment of your order {subject_of} is on its way", _order),
+    Mail.Kind.PASSWORD_RESET: ("Set a new password", _reset),
+    Mail.Kind.ATTENTION: ("A payment needs attention: order {subject_of}", _attention),
 }
 
 

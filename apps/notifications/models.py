@@ -9,12 +9,19 @@ from django.db.models import Q
 class Mail(models.Model):
     """One e-mail: written once per kind and key, sent by `work`, tried again until the server took it."""
 
+    class Kind(models.TextChoices):
+        ORDER_CONFIRMATION = "order_confirmation", "order confirmation"
+        PAYMENT_FAILED = "payment_failed", "payment failed"
+        PAYMENT_ON_ITS_WAY = "payment_on_its_way", "payment on its way"
+        PASSWORD_RESET = "password_reset", "password reset"
+        ATTENTION = "attention", "attention"
+
     class State(models.TextChoices):
         DUE = "due", "due"
         SENT = "sent", "sent"
         FAILED = "failed", "failed"
 
-    kind = models.CharField(max_length=40)
+    kind = models.CharField(max_length=40, choices=Kind.choices)
     key = models.CharField(max_length=80, help_text="What it is about; one e-mail per kind and key.")
     recipient = models.EmailField(max_length=254)
     context = models.TextField(help_text="JSON of ids from which subject and text are rendered when it is sent.")

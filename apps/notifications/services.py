@@ -22,6 +22,8 @@ LEASE = timedelta(minutes=2)
 MAX_ATTEMPTS = 12
 """With the backoff, some four hours of a mail server that is away; staff can send what failed after that."""
 
+NO_AUTOMATIC_ANSWERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
+
 
 def queue_mail(*, kind: str, key: str, recipient: str, ids: Mapping[str, Any]) -> None:
     """Have an e-mail sent. The same kind and key again changes nothing; without a recipient there is none."""
@@ -81,13 +83,17 @@ def _send(mail: Mail) -> None:
     row = Mail.objects.filter(pk=mail.pk)
     try:
         subject, text, html = render(mail.kind, json.loads(mail.context))
-        message = EmailMultiAlternatives(subject, text, to=[mail.recipient], headers={"Message-ID": mail.message_id})
+        message = EmailMultiAlternatives(
+            subject, text, to=[mail.recipient], headers={"Message-ID": mail.message_id, **NO_AUTOMATIC_ANSWERS}
+        )
         message.attach_alternative(html, "text/html")
         message.send()
     except Exception as failure:  # a mail server may fail in any way; the row keeps the reason
         attempts = mail.attempts + 1
-        logger.warning("mail_failed", extra={"mail": mail.pk, "kind": mail.kind}, exc_info=True)
-        row.update(
+        # What a mail server says repeats the address, which belongs in no log.
+        logger.warning("mail_failed", extra={"mail": mail.pk, "kind": mail.kind, "error": type(failure).__name__})
+        # Where the lease ran out and another process took over, the mail is that one's.
+        row.filter(state=Mail.State.DUE, attempts=attempts).update(
             state=Mail.State.FAILED if attempts >= MAX_ATTEMPTS else Mail.State.DUE,
             due_at=timezone.now() + timedelta(seconds=min(10 * 2**attempts, 3600)),
             lease_until=None,

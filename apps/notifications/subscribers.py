@@ -21,9 +21,10 @@ def order_processing(payload: dict[str, Any]) -> None:
 
 
 def order_payment_failed(payload: dict[str, Any]) -> None:
-    """The payment failed for good; the mail carries the link that pays again."""
+    """The payment failed for good; the mail carries the link that pays again, unless that is happening already."""
     order = Order.objects.get(pk=payload["order_id"])
-    _to_buyer("payment_failed", order.pk, key=f"{order.pk}/{order.transitions}")
+    if order.payment_status == Order.PaymentStatus.FAILED:
+        _to_buyer("payment_failed", order.pk, key=f"{order.pk}/{order.transitions}")
 
 
 def attention(payload: dict[str, Any]) -> None:

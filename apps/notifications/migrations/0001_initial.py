@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             name='Mail',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=40)),
+                ('kind', models.CharField(choices=[('order_confirmation', 'order confirmation'), ('payment_failed', 'payment failed'), ('payment_on_its_way', 'payment on its way'), ('password_reset', 'password reset'), ('attention', 'attention')], max_length=40)),
                 ('key', models.CharField(help_text='What it is about; one e-mail per kind and key.', max_length=80)),
                 ('recipient', models.EmailField(max_length=254)),
                 ('context', models.TextField(help_text='JSON of ids from which subject and text are rendered when it is sent.')),
