@@ -69,7 +69,7 @@ class Receiver:
             self.events.clear()
         self.answer = lambda event: 200
 
-    def wait(self, wanted: Callable[[], bool], seconds: float = 8.0) -> None:
+    def wait(self, wanted: Callable[[], bool], seconds: float = 40.0) -> None:
         deadline = time.monotonic() + seconds
         while not wanted():
             assert time.monotonic() < deadline, f"waited in vain; received {self.types()}"

@@ -23,7 +23,7 @@ def test_phases_go_on_after_a_failure_and_close_with_pytests_own_lines(capfd: py
 
     lines = capfd.readouterr().out.strip().splitlines()
     assert code == 1
-    assert [line.split(maxsplit=1)[1] for line in lines[1:3]] == ["first: failed", "second"]
+    assert [line.split(maxsplit=1)[1] for line in lines[1:3]] == ["first: failed with exit code 1", "second"]
     assert lines[3:] == [
         "Left out: browser tests (no chromium found)",
         "== 1 failed, 2 passed in 0.10s ==",
