@@ -31,7 +31,7 @@ def new_page(browser: Any) -> Iterator[Callable[..., Any]]:
 
     def make(width: int = 1280, **options: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": 844}, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(40_000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", listen)

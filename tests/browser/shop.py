@@ -30,7 +30,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(look: Callable[[], Any], seconds: float = 15.0) -> Any:
+def eventually(look: Callable[[], Any], seconds: float = 40.0) -> Any:
     """The first truthy answer; fails with the last one when the time is over."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
