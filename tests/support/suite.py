@@ -5,14 +5,12 @@ come last.
 """
 
 import argparse
-import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,50 +28,43 @@ class Phases:
     """Commands run one after the other, with the seconds that each took and pytest's own last lines."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[str, float, bool]] = []
+        self.rows: list[tuple[str, float, int]] = []
         self.summaries: list[str] = []
         self.left_out: list[str] = []
 
-    @contextlib.contextmanager
-    def timed(self, name: str) -> Iterator[list[int]]:
-        """Time the block; it appends the exit codes of what it ran."""
-        say(f"\n{name}")
-        codes: list[int] = []
-        start = time.monotonic()
-        yield codes
-        self.rows.append((name, time.monotonic() - start, not any(codes)))
-
     def run(self, name: str, command: list[str], **extra: str) -> None:
         """Run one command and pass its output on line by line, keeping pytest's summary for the end."""
+        say(f"\n{name}")
         summary = ""
-        with self.timed(name) as codes:
-            with subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={**test_environment(), **extra},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-            ) as process:
-                for line in process.stdout or ():
-                    sys.stdout.write(line)
-                    sys.stdout.flush()
-                    if PYTEST_SUMMARY.fullmatch(COLOUR.sub("", line).strip()):
-                        summary = line.rstrip()
-            codes.append(process.returncode)
+        start = time.monotonic()
+        with subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**test_environment(), **extra},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
+            for line in process.stdout or ():
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                if PYTEST_SUMMARY.fullmatch(COLOUR.sub("", line).strip()):
+                    summary = line.rstrip()
+        self.rows.append((name, time.monotonic() - start, process.returncode))
         if summary:
             self.summaries.append(summary)
 
     def report(self) -> int:
         say("\nSeconds per phase")
-        for name, seconds, passed in self.rows:
-            say(f"{seconds:7.1f}  {name}{'' if passed else ': failed'}")
+        for name, seconds, code in self.rows:
+            # A negative code is the signal that ended it: pytest itself had no chance to say so.
+            say(f"{seconds:7.1f}  {name}{f': failed with exit code {code}' if code else ''}")
         for sentence in self.left_out:
             say(f"Left out: {sentence}")
         for summary in self.summaries:
             say(summary)
-        return 0 if all(passed for _, _, passed in self.rows) else 1
+        return 1 if any(code for _, _, code in self.rows) else 0
 
 
 def test_environment() -> dict[str, str]:
@@ -141,7 +132,7 @@ def main() -> int:
     parser.add_argument("--set-up-seconds", type=float, default=0.0)
     options = parser.parse_args()
     phases = Phases()
-    phases.rows.append(("set-up", options.set_up_seconds, True))
+    phases.rows.append(("set-up", options.set_up_seconds, 0))
     try:
         for run_phases in COMMANDS[options.command]:
             run_phases(phases)
