@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from apps.common.models import IdempotencyKey, LimitCount
 from apps.common.money import to_major
 
 
@@ -66,3 +67,20 @@ def _column(name: str, field: str) -> Any:
         return to_major(getattr(row, field), row.currency)
 
     return show
+
+
+@admin.register(IdempotencyKey)
+class IdempotencyKeyAdmin(ReadOnlyAdmin):
+    """Answers that a client may ask for again; they go after a day."""
+
+    list_display = ("caller", "key", "status", "error_code", "created_at")
+    list_filter = ("status",)
+    search_fields = ("caller__exact", "key__exact")
+
+
+@admin.register(LimitCount)
+class LimitCountAdmin(ReadOnlyAdmin):
+    """Who used what how often in a window that is still open."""
+
+    list_display = ("key", "n", "expires_at")
+    search_fields = ("key__startswith",)
