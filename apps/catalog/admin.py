@@ -4,13 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.catalog.models import Category, Price, Product, ProductVariant
+from apps.common import money
 
 STOCK = ("stock", "held", "opening_stock")
+
+
+class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A price as a person writes it: `12.50 USD`."""
+
+    price = forms.CharField(
+        max_length=16, widget=UnfoldAdminTextInputWidget, help_text="Of one unit, such as 12.50, tax included."
+    )
+
+    class Meta:
+        model = Price
+        fields = ("currency", "price")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["price"] = money.to_major(self.instance.amount, self.instance.currency)
+
+    def clean_currency(self) -> str:
+        currency = str(self.cleaned_data["currency"]).upper()
+        if currency not in money.CURRENCIES:
+            raise forms.ValidationError("Not a currency that Stripe supports.")
+        return currency
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "currency" in cleaned and "price" in cleaned:
+            try:
+                amount = money.to_minor(cleaned["price"], cleaned["currency"])
+            except money.InvalidAmount as reason:
+                self.add_error("price", str(reason))
+            else:
+                if 0 <= amount <= money.MAX_AMOUNT:
+                    self.instance.amount = amount
+                else:
+                    self.add_error("price", "Out of range.")
+        return cleaned
 
 
 class Undeletable(ModelAdmin):  # type: ignore[misc]
@@ -26,9 +67,16 @@ class VariantInline(TabularInline):  # type: ignore[misc]
     fields = ("sku", "name", "active", "position", "stock", "held")
     readonly_fields = ("stock", "held")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProductVariant]:
+        """With the product, whose name stands above each row."""
+        found: QuerySet[ProductVariant] = super().get_queryset(request)
+        return found.select_related("product")
+
 
 class PriceInline(TabularInline):  # type: ignore[misc]
     model = Price
+    form = PriceForm
+    fields = ("currency", "price")
     extra = 0
 
 

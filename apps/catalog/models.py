@@ -5,11 +5,13 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
+from apps.common.money import Money
+
 
 class Category(models.Model):
     """A shelf of the shop."""
 
-    slug = models.SlugField(unique=True, max_length=80)
+    slug = models.SlugField(unique=True, max_length=80, allow_unicode=True)
     name = models.CharField(max_length=120)
     position = models.PositiveSmallIntegerField(default=0)
 
@@ -95,4 +97,4 @@ class Price(models.Model):
         constraints = [models.UniqueConstraint(fields=["variant", "currency"], name="price_one_per_currency")]
 
     def __str__(self) -> str:
-        return f"{self.variant_id} {self.amount} {self.currency}"
+        return str(Money(self.amount, self.currency))

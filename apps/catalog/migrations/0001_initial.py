@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             name='Category',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('slug', models.SlugField(max_length=80, unique=True)),
+                ('slug', models.SlugField(allow_unicode=True, max_length=80, unique=True)),
                 ('name', models.CharField(max_length=120)),
                 ('position', models.PositiveSmallIntegerField(default=0)),
             ],
