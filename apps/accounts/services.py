@@ -51,7 +51,7 @@ def check_credentials(request: HttpRequest, *, email: str, password: str) -> Use
     Raises WrongCredentials, and TooManyRequests after too many wrong ones, then for the right one too.
     """
     email = email.strip().lower()
-    credentials = {User.USERNAME_FIELD: email}  # the name by which axes counts, unlike `username`
+    credentials = {"username": email}  # the name by which axes counts, here and at the admin's form
     if not AxesProxyHandler.is_allowed(request, credentials):
         raise _locked()
     user = authenticate(request, **credentials, password=password)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
@@ -22,13 +23,22 @@ from apps.common.errors import DomainError, InvalidInput, Unavailable
 logger = logging.getLogger(__name__)
 
 
+class TooLarge(DomainError):
+    status = 413
+    code = "too_large"
+    message = "The body is longer than 1 MiB."
+
+
 class JsonBody(BaseParser):
     """`application/json` in UTF-8. Constants that JSON does not have (NaN) and deep nesting are refused."""
 
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        raw = stream.read()
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        raw = stream.read(most + 1)
+        if len(raw) > most:
+            raise TooLarge
         if not raw.strip():
             return {}
         try:

@@ -259,6 +259,7 @@ X_FRAME_OPTIONS = "DENY"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.5  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"  # as the admin's form calls the e-mail address
 AXES_ENABLED = RATE_LIMITS
 AXES_VERBOSE = False
 AXES_RESET_ON_SUCCESS = True

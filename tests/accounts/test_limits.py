@@ -120,3 +120,15 @@ def test_new_password_ends_the_lock() -> None:
     fragment = dict(part.split("=", 1) for part in link.split("#")[1].split("&"))
     assert send("password/reset/confirm/", fragment | {"password": "a new and longer one"}).status_code == 204
     assert sign_in("a new and longer one").status_code == 200
+
+
+def test_wrong_passwords_at_the_admins_form_lock_that_address_alone(settings: Any) -> None:
+    settings.RATE_LIMITS = settings.AXES_ENABLED = True
+    for email in ("a@example.com", "b@example.com"):
+        User.objects.create_superuser(email, "correct horse battery")
+    form = {"username": "a@example.com", "password": "wrong"}
+    for _ in range(6):
+        Client().post("/admin/login/", form)
+    assert Client().post("/admin/login/", form | {"password": "correct horse battery"}).status_code == 429
+    other = {"username": "b@example.com", "password": "correct horse battery"}
+    assert Client().post("/admin/login/", other).status_code == 302

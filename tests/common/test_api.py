@@ -155,3 +155,8 @@ def test_errors_tell_what_helps(error: Exception, header: str, value: str) -> No
 
 def test_faults_of_ours_are_left_to_the_server() -> None:
     assert handle_exception(RuntimeError(), {}) is None
+
+
+def test_a_body_over_one_mebibyte_is_413() -> None:
+    answer = Client().generic("POST", "/api/cart/add/", b" " * (1024 * 1024 + 1), content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
