@@ -38,11 +38,11 @@ class Command(BaseCommand):
         step = max(1, lines // 100)
 
         def show(line: int) -> None:
-            if line % step and line != lines:
+            if line > lines or (line % step and line != lines):
                 return
             filled = BAR_WIDTH * line // lines
             bar = f"\rreading [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {line}/{lines}"
-            self.stderr.write(bar, ending="\nwriting\n" if line == lines else "")
+            self.stderr.write(bar, style_func=str, ending="\nwriting\n" if line == lines else "")
 
         return show
 
