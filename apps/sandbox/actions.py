@@ -25,7 +25,7 @@ class Refused(Exception):
         self.status = status
 
 
-# --- Looking ----------------------------------------------------------------------------------------------
+# Looking
 
 
 def state(sandbox: Sandbox) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _shown(document: Object) -> Object:
     return {k: v for k, v in public(document).items() if k not in ("client_secret", "secret")}
 
 
-# --- Deliveries -------------------------------------------------------------------------------------------
+# Deliveries
 
 
 def deliver(sandbox: Sandbox, event: str, times: int = 1, delay: float = 0, parallel: bool = False) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def clear_rules(sandbox: Sandbox) -> dict[str, Any]:
     return {"rules": []}
 
 
-# --- Time -------------------------------------------------------------------------------------------------
+# Time
 
 
 def advance(sandbox: Sandbox, seconds: float) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def settle(sandbox: Sandbox, payment_intent: str | None = None) -> dict[str, Any
     return {"done": sandbox.run_due_work()}
 
 
-# --- Sessions ---------------------------------------------------------------------------------------------
+# Sessions
 
 
 def expire_session(sandbox: Sandbox, session_id: str) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def _home(collection: dict[str, Any] | None, name: str) -> dict[str, Any] | None
     return {"name": name, "address": {**address, "country": collection["allowed_countries"][0]}}
 
 
-# --- Faults -----------------------------------------------------------------------------------------------
+# Faults
 
 
 def add_fault(

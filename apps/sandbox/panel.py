@@ -125,7 +125,7 @@ def _rule(rule: dict[str, Any]) -> str:
     return f"{rule['kind']} · {types} · {left}"
 
 
-# --- Buttons ----------------------------------------------------------------------------------------------
+# Buttons
 
 
 def _types(form: dict[str, str]) -> list[str] | None:

@@ -13,7 +13,7 @@ env.load()
 
 BASE_DIR = env.BASE_DIR
 
-# --- Django -----------------------------------------------------------------------------------------------
+# Django
 
 SECRET_KEY = env.text("SECRET_KEY")
 if not SECRET_KEY:
@@ -108,7 +108,7 @@ TEMPLATES = [
     }
 ]
 
-# --- Database ---------------------------------------------------------------------------------------------
+# Database
 
 
 def database(url: str) -> dict[str, Any]:
@@ -141,7 +141,7 @@ else:
     # process's memory would differ between processes.
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 
-# --- People -----------------------------------------------------------------------------------------------
+# People
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
@@ -164,7 +164,7 @@ REST_KNOX = {"TOKEN_TTL": timedelta(days=TOKEN_TTL_DAYS), "AUTH_HEADER_PREFIX": 
 NUM_PROXIES = env.integer("NUM_PROXIES", 0, most=10)
 RATE_LIMITS = env.flag("RATE_LIMITS", True)
 
-# --- API --------------------------------------------------------------------------------------------------
+# API
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -192,7 +192,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
-# --- Shop -------------------------------------------------------------------------------------------------
+# Shop
 
 FRONTEND_URL = env.origin("FRONTEND_URL", "http://localhost:8000")
 PUBLIC_URL = env.origin("PUBLIC_URL", "http://localhost:8000")
@@ -213,7 +213,7 @@ SELLER_ADDRESS = env.text("SELLER_ADDRESS")
 SELLER_TAX_ID = env.text("SELLER_TAX_ID")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
-# --- Stripe -----------------------------------------------------------------------------------------------
+# Stripe
 
 PAYMENT_ENV = env.choice("PAYMENT_ENV", "test", ("test", "live"))
 STRIPE_PUBLIC_KEY = env.stripe_value(("STRIPE_PUBLIC_KEY", "STRIPE_PUBLISHABLE_KEY"), PAYMENT_ENV)
@@ -226,11 +226,11 @@ STRIPE_API_VERSION = "2026-10-28.endive"
 # Half of the threads that README.md gives a gunicorn process.
 STRIPE_CALLS_AT_ONCE = env.integer("STRIPE_CALLS_AT_ONCE", 2, least=1)
 
-# --- Work behind the request ------------------------------------------------------------------------------
+# Work behind the request
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
 
-# --- Mail, files, words -----------------------------------------------------------------------------------
+# Mail, files, words
 
 EMAIL_URL = env.text("EMAIL_URL", "console:")
 globals().update(env.email(EMAIL_URL))
@@ -267,7 +267,7 @@ AXES_CLIENT_IP_CALLABLE = "apps.common.client.address"
 
 UNFOLD = {"SITE_TITLE": "Proshop", "SITE_HEADER": "Proshop", "SHOW_VIEW_ON_SITE": False}
 
-# --- Logs -------------------------------------------------------------------------------------------------
+# Logs
 
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO").upper()
 LOGGING: dict[str, Any] = {

@@ -22,7 +22,7 @@ def event_of(box, kind):
     return box.look("events", type=kind)["data"][0]
 
 
-# --- Deliveries -------------------------------------------------------------------------------------------
+# Deliveries
 
 
 def test_refused_delivery_is_tried_again_until_2xx(box, new_session, receiver):
@@ -137,7 +137,7 @@ def test_one_event_fifty_times_at_once(box, new_session, receiver):
     assert len(receiver.events) == 51
 
 
-# --- Time -------------------------------------------------------------------------------------------------
+# Time
 
 
 def test_advance_expires_sessions_and_settles_debits(box, new_session):
@@ -173,7 +173,7 @@ def test_debit_settles_by_itself(tmp_path):
     assert quick.stop() == 0
 
 
-# --- Faults -----------------------------------------------------------------------------------------------
+# Faults
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_faults_count_down_and_can_be_cleared(box):
     assert box.raw("GET", "/v1/products").status_code == 200
 
 
-# --- The calls themselves ---------------------------------------------------------------------------------
+# The calls themselves
 
 
 @pytest.mark.parametrize(
