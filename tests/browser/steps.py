@@ -45,6 +45,7 @@ def put_mug_into_cart(page: Any, shop: Shop) -> None:
     page.get_by_role("link", name=MUG, exact=True).click()
     page.get_by_role("button", name="Add to cart").click()
     page.get_by_role("link", name="View cart").click()
+    page.get_by_role("button", name="Check out").wait_for()
 
 
 def check_out(page: Any) -> None:
