@@ -147,3 +147,14 @@ def test_status_asks_stripe_at_most_once_in_five_seconds(filled: Shop, stripe_sa
     assert filled.status(session_id)["stripe_status"] == "open"
     Payment.objects.update(asked_at=timezone.now() - timedelta(seconds=6))
     assert filled.status(session_id)["stripe_status"] == "paid"
+
+
+def test_unfinished_attempts_are_not_counted_while_stripe_is_away(filled: Shop, stripe_sandbox: Stripe) -> None:
+    """`work --once` goes on as long as something was done; it must end when nothing can be."""
+    filled.checkout()
+    Payment.objects.update(closing=True)
+    stripe_sandbox.sandbox.faults("500", times=20)
+    assert finish_unanswered() == 0
+    stripe_sandbox.sandbox.control("rules/clear")
+    assert finish_unanswered() == 1
+    assert finish_unanswered() == 0

@@ -95,7 +95,7 @@ def ask_stripe(payment: Payment) -> Payment:
 def finish_unanswered(limit: int = 50) -> int:
     """Finish what a crash or a silent Stripe left undone: creations without an answer, closings without an end.
 
-    Returns how many attempts were taken in hand.
+    Returns how many attempts it finished, so that `work --once` ends while Stripe is away.
     """
     now = timezone.now()
     waiting = Payment.objects.filter(status__in=Payment.OPEN).filter(
@@ -103,18 +103,19 @@ def finish_unanswered(limit: int = 50) -> int:
         | Q(stripe_session_id=None, status=Payment.Status.PENDING, created_at__lt=now - timedelta(seconds=30))
         | Q(order__payment_status__in=Order.PAID)
     )
-    taken = list(waiting.order_by("pk")[:limit])
-    for payment in taken:
+    finished = 0
+    for payment in list(waiting.order_by("pk")[:limit]):
         try:
             if payment.closing or Order.objects.get(pk=payment.order_id).is_paid:
                 close_open_attempt(payment)
             else:
                 open_session(payment)
+            finished += 1
         except (AlreadyPaid, NeverOpened, StripeRefused):
             continue
         except gateway.StripeUnavailable:
             break
-    return len(taken)
+    return finished
 
 
 def _create_or_find(payment: Payment) -> CheckoutSession:
