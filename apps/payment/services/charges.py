@@ -9,9 +9,8 @@ from typing import Any
 from django.conf import settings
 
 from apps.payment.gateway import id_of
-from apps.payment.models import Payment
 from apps.payment.services.attempts import save, write_log
-from apps.payment.services.settlement import UnknownPayment
+from apps.payment.services.settlement import lock_by_reference
 
 SENSITIVE_DECLINES = frozenset({"lost_card", "stolen_card", "fraudulent", "pickup_card", "merchant_blacklist"})
 """Reasons that a buyer, who may be a thief, is never told. Source: https://docs.stripe.com/declines/codes"""
@@ -60,7 +59,7 @@ def _receipt_origins() -> tuple[str, ...]:
 
 def note_charge(*, reference: str, charge: ChargeFacts, event_id: str) -> None:
     """Fill in what the payment does not have yet, in the caller's transaction. Raises UnknownPayment."""
-    payment = _lock(reference)
+    payment = lock_by_reference(reference)
     told = {
         "stripe_charge_id": charge.id,
         "stripe_payment_intent_id": charge.payment_intent_id,
@@ -78,7 +77,7 @@ def note_charge(*, reference: str, charge: ChargeFacts, event_id: str) -> None:
 
 def note_decline(*, reference: str, object_id: str, code: str, event_id: str) -> None:
     """Keep why a try failed. A payment that has succeeded since keeps its success. Raises UnknownPayment."""
-    payment = _lock(reference)
+    payment = lock_by_reference(reference)
     write_log(payment, "declined", before=payment.status, object_id=object_id, event_id=event_id, detail=code)
     if payment.is_open:
         save(payment, failure_code=code[:80], failure_message=sentence_for(code))
@@ -87,10 +86,3 @@ def note_decline(*, reference: str, object_id: str, code: str, event_id: str) ->
 def sentence_for(code: str) -> str:
     """A sentence fit for the buyer. Lost, stolen and fraud read like any other decline."""
     return DECLINED if code in SENSITIVE_DECLINES else DECLINE_SENTENCES.get(code, DECLINED)
-
-
-def _lock(reference: str) -> Payment:
-    payment = Payment.objects.select_for_update(no_key=True).filter(reference=reference).first()
-    if payment is None:
-        raise UnknownPayment(reference)
-    return payment

@@ -77,7 +77,7 @@ def apply_session(session: CheckoutSession, *, event_id: str = "") -> Payment:
         return apply_processing(session, event_id=event_id)
     if session.status == "expired":
         return apply_expired(session, event_id=event_id)
-    return _lock(session.reference)
+    return lock_by_reference(session.reference)
 
 
 def apply_paid(facts: PaidFacts) -> Payment:
@@ -86,7 +86,7 @@ def apply_paid(facts: PaidFacts) -> Payment:
     The order becomes paid when amount and currency are its own and it still waits for money. Otherwise the money
     is kept and never silent: a case for staff, or the intention to refund it, in the same transaction.
     """
-    payment = _lock(facts.reference)
+    payment = lock_by_reference(facts.reference)
     ids = _new_ids(payment, facts)
     if payment.is_settled:
         if ids:
@@ -110,7 +110,7 @@ def apply_paid(facts: PaidFacts) -> Payment:
 
 def apply_processing(session: CheckoutSession, *, event_id: str = "") -> Payment:
     """A delayed payment is on its way. Only an attempt that still waits moves, so a late word changes nothing."""
-    payment = _lock(session.reference)
+    payment = lock_by_reference(session.reference)
     if payment.status != Payment.Status.PENDING:
         return payment
     order = lifecycle.lock_order(payment.order_id)
@@ -130,7 +130,7 @@ def apply_expired(session: CheckoutSession, *, event_id: str = "") -> Payment:
 
     An attempt that we are closing ourselves makes room for another one: its order lives on.
     """
-    payment = _lock(session.reference)
+    payment = lock_by_reference(session.reference)
     if payment.status != Payment.Status.PENDING:
         if payment.session_status != "expired" and not payment.is_settled:
             save(payment, session_status="expired")
@@ -144,7 +144,7 @@ def apply_expired(session: CheckoutSession, *, event_id: str = "") -> Payment:
 
 def apply_delayed_failure(session: CheckoutSession, *, event_id: str = "") -> Payment:
     """A delayed payment failed for good: the attempt is over, and the order with it if it was the current one."""
-    payment = _lock(session.reference)
+    payment = lock_by_reference(session.reference)
     if not payment.is_open:
         return payment
     order = lifecycle.lock_order(payment.order_id)
@@ -160,7 +160,8 @@ def apply_delayed_failure(session: CheckoutSession, *, event_id: str = "") -> Pa
     return payment
 
 
-def _lock(reference: str) -> Payment:
+def lock_by_reference(reference: str) -> Payment:
+    """Lock the payment that Stripe speaks of. Raises UnknownPayment."""
     payment = Payment.objects.select_for_update(no_key=True).filter(reference=reference).first()
     if payment is None:
         raise UnknownPayment(reference)
