@@ -6,7 +6,7 @@ import re
 import time
 from typing import Any
 
-from apps.sandbox import checkout, courier, delivery_rules, due_work, faults, methods
+from apps.sandbox import buyers, checkout, courier, delivery_rules, due_work, faults, methods
 from apps.sandbox.call import Call
 from apps.sandbox.cards import BY_IBAN
 from apps.sandbox.pages import authenticate
@@ -204,19 +204,22 @@ def pay_session(
     name: str = "Sandbox Buyer",
     shipping: dict[str, Any] | None = None,
     wait: bool = False,
+    save: bool = False,
 ) -> dict[str, Any]:
-    """Pay as the page does. `payment_method`: a test id, a card number or an IBAN. Raises ApiError 402 when declined.
+    """Pay as the page does. Raises ApiError 402 when declined.
 
-    `wait`: return once the webhook has answered, as the page does before it redirects.
+    `payment_method`: a test id, a card number, an IBAN, or the id of a saved card that the page offers. `save`: the
+    box to save the card is ticked. `wait`: return once the webhook has answered, as the page does before it redirects.
     """
 
     def pay(call: Call) -> tuple[Object, str | None]:
         session = checkout.refresh(call, _session(call, session_id))
         method = None
         if session["amount_total"]:
-            method = _typed_method(call, payment_method or "pm_card_visa", {"email": email, "name": name})
+            method = _typed_method(call, session, payment_method or "pm_card_visa", {"email": email, "name": name})
         collects = session["shipping_address_collection"]
-        paid = checkout.pay(call, session, method, email=email, shipping=shipping or _home(collects, name))
+        home = shipping or _home(collects, name)
+        paid = checkout.pay(call, session, method, email=email, shipping=home, save=bool(save))
         return paid, call.tx.emitted.get("checkout.session.completed")
 
     session, completed = sandbox.run(pay)
@@ -254,13 +257,17 @@ def _session(call: Call, session_id: str) -> Object:
     return session
 
 
-def _typed_method(call: Call, given: str, billing: dict[str, Any]) -> Object:
+def _typed_method(call: Call, session: Object, given: str, billing: dict[str, Any]) -> Object:
     text = re.sub(r"\s", "", given)
     if text.upper() in BY_IBAN or re.match(r"[A-Za-z]{2}\d", text):
         return methods.from_iban(call, text, billing_details=billing)
     if text.isdigit():
         return methods.from_card(call, methods.check_card(text, 12, 2034, None), billing_details=billing)
     method = methods.resolve(call, given)
+    if method["customer"] is not None:
+        if method["id"] not in [m["id"] for m in buyers.offered(call, session)]:
+            raise Refused(f"The page does not offer {given}.", status=409)
+        return method
     return call.tx.put(method | {"billing_details": methods.billing(billing)})
 
 

@@ -5,10 +5,10 @@ The outcome belongs to the number; the same card is also reached by its PaymentM
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-Authentication = Literal["none", "optional", "required", "unless_set_up"]
+Authentication = Literal["none", "optional", "required", "unless_set_up", "on_session"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,11 @@ class Decline:
 
 @dataclass(frozen=True)
 class Card:
-    """One test card: how it looks and what happens when it is charged."""
+    """One test card: how it looks and what happens when it is charged.
+
+    `authentication`: "unless_set_up" cards want it on every payment but those off session after a set-up that passed;
+    "on_session" cards want it on payments with the buyer present only.
+    """
 
     number: str
     brand: str
@@ -35,7 +39,7 @@ class Card:
     attach_decline: bool = True  # False: the card can be saved, and fails only when charged
     authentication: Authentication = "none"
     cvc_check: str = "pass"
-    after: str = ""  # what follows a success: dispute, inquiry, refund behaviour (later modules read it)
+    after: str = ""  # what follows a success: dispute, inquiry, refund behaviour (refunds.py and disputes.py read it)
     country: str = "US"
 
     @property
@@ -66,6 +70,7 @@ AUTHENTICATION_FAILED = Decline(
     "payment_intent_authentication_failure",
     "We are unable to authenticate your payment method. Please choose a different payment method and try again.",
 )
+SETUP_AUTHENTICATION_FAILED = replace(AUTHENTICATION_FAILED, code="setup_intent_authentication_failure")
 
 _CARDS = (
     Card("4242424242424242", "visa", "Succeeds", ("pm_card_visa", "tok_visa")),
@@ -181,7 +186,7 @@ _CARDS = (
         "visa",
         "3-D Secure, already set up for off-session use",
         ("pm_card_authenticationRequiredSetupForOffSession", "tok_authenticationRequiredSetupForOffSession"),
-        authentication="unless_set_up",
+        authentication="on_session",
     ),
     Card(
         "4000000000003220",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from apps.sandbox import ids
+from apps.sandbox import balance, ids
 from apps.sandbox.call import Call
 from apps.sandbox.cards import Decline
 from apps.sandbox.methods import charge_details
@@ -109,33 +109,15 @@ def book(call: Call, charge: Object) -> Object:
     """Enter the captured amount into the balance: the charge gets its balance transaction. Stored."""
     fee = round(charge["amount_captured"] * 29 / 1000) + 30
     fee = min(fee, charge["amount_captured"])
-    entry = {
-        "id": ids.new("balance_transaction"),
-        "object": "balance_transaction",
-        "amount": charge["amount_captured"],
-        "available_on": call.now + 2 * 86400,
-        "balance_type": "payments",
-        "created": call.now,
-        "currency": charge["currency"],
-        "description": charge["description"],
-        "exchange_rate": None,
-        "fee": fee,
-        "fee_details": [
-            {
-                "amount": fee,
-                "application": None,
-                "currency": charge["currency"],
-                "description": "Stripe processing fees",
-                "type": "stripe_fee",
-            }
-        ],
-        "net": charge["amount_captured"] - fee,
-        "reporting_category": "charge",
-        "source": charge["id"],
-        "status": "pending",
-        "type": "charge",
-    }
-    call.tx.put(entry)
+    entry = balance.enter(
+        call,
+        "charge",
+        charge["amount_captured"],
+        source=charge["id"],
+        currency=charge["currency"],
+        description=charge["description"],
+        fee=fee,
+    )
     charge["balance_transaction"] = entry["id"]
     return call.tx.put(charge)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.sandbox import payments
+from apps.sandbox import buyers, payments, saved
 from apps.sandbox.call import Call
 from apps.sandbox.errors import ApiError
 from apps.sandbox.events import emit
@@ -21,14 +21,20 @@ def pay(
     shipping: dict[str, Any] | None = None,
     phone: str | None = None,
     return_url: str | None = None,
+    save: bool = False,
 ) -> Object:
     """What the pay button does; the session afterwards. `method` is None when there is nothing to pay.
 
-    The session stays open when the card asks for 3-D Secure: its intent is then in requires_action.
+    `save`: the buyer wants the method kept for later. The session stays open when the card asks for 3-D Secure: its
+    intent is then in requires_action.
     Raises ApiError: 402 for a decline, which leaves the session open for another try.
     """
     require_open(session)
-    remember_buyer(session, method, email=email, shipping=shipping, phone=phone)
+    if save:
+        buyers.require_offered_save(session)
+    if method is not None:
+        saved.check_owner(method, session["customer"])
+    buyers.remember(call, session, method, email=email, shipping=shipping, phone=phone)
     if session["amount_total"] == 0:
         session["payment_status"] = "no_payment_required"
         return complete(call, session)
@@ -37,6 +43,7 @@ def pay(
     if method["type"] not in session["payment_method_types"]:
         raise ApiError(f"This session does not take {method['type']}.", param="payment_method")
     intent = _intent(call, session)
+    intent["_redisplay"] = buyers.redisplay(session, save)
     call.tx.put(session)
     payments.confirm(
         call,
@@ -66,6 +73,7 @@ def _charged(call: Call, session: Object, charge: Object) -> None:
 def complete(call: Call, session: Object) -> Object:
     session |= {"status": "complete", "url": None}
     call.tx.put(session)
+    buyers.update_customer(call, session)
     call.tx.unschedule(session["id"], "expire_session")
     emit(call, "checkout.session.completed", session)
     return session
@@ -102,38 +110,6 @@ def refresh(call: Call, session: Object) -> Object:
 def require_open(session: Object) -> None:
     if session["status"] != "open":
         raise ApiError(f"This Checkout Session is {session['status']}: it cannot be paid.", param="session")
-
-
-def remember_buyer(
-    session: Object,
-    method: Object | None,
-    *,
-    email: str | None,
-    shipping: dict[str, Any] | None,
-    phone: str | None,
-) -> None:
-    """Fill `customer_details` and `collected_information` from what was typed."""
-    billing = method["billing_details"] if method else {"address": None, "name": None, "email": None, "phone": None}
-    name = billing["name"] or (shipping or {}).get("name")
-    session["customer_details"] = {
-        "address": address(billing["address"]),
-        "business_name": None,
-        "email": session["customer_email"] or email or billing["email"],
-        "individual_name": None,
-        "name": name,
-        "phone": phone or billing["phone"],
-        "tax_exempt": "none",
-        "tax_ids": [],
-    }
-    if shipping is not None:
-        session["collected_information"] = {
-            "business_name": None,
-            "individual_name": None,
-            "shipping_details": {
-                "address": address(shipping.get("address")),
-                "name": shipping.get("name") or name or "",
-            },
-        }
 
 
 def _intent(call: Call, session: Object) -> Object:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 LIVE_PREFIXES = ("sk_live_", "rk_live_", "pk_live_")
 TEST_PREFIXES = ("sk_test_", "rk_test_")
+PUBLISHABLE_PREFIX = "pk_test_"
 
 
 class ConfigError(Exception):
@@ -18,7 +19,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Config:
-    """`webhook_secrets[0]` signs; `settle_seconds` is how long a bank debit takes in real time."""
+    """`webhook_secrets[0]` signs; `settle_seconds` is how long a bank debit takes in real time.
+
+    `public_key` empty: every key that begins with pk_test_ will do.
+    """
 
     api_key: str
     webhook_secrets: tuple[str, ...]
@@ -26,6 +30,7 @@ class Config:
     db: Path
     port: int
     settle_seconds: float = 8.0
+    public_key: str = ""
 
 
 def load(
@@ -49,11 +54,14 @@ def load(
     secrets = tuple(s.strip() for s in _pick(environ, "STRIPE_WEBHOOK_SECRET").split(",") if s.strip())
     if not secrets:
         raise ConfigError("STRIPE_WEBHOOK_SECRET is not set: any text that begins with whsec_ will do.")
+    public = _pick(environ, "STRIPE_PUBLIC_KEY") or _pick(environ, "STRIPE_PUBLISHABLE_KEY")
+    if public and not public.startswith(PUBLISHABLE_PREFIX):
+        raise ConfigError(f"STRIPE_PUBLIC_KEY must begin with {PUBLISHABLE_PREFIX}.")
     if webhook_url and urlsplit(webhook_url).scheme not in ("http", "https"):
         raise ConfigError(f"--webhook-url must begin with http:// or https://, not {webhook_url!r}.")
     if not 0 <= port <= 65535:
         raise ConfigError(f"--port must lie between 0 and 65535, not {port}.")
-    return Config(key, secrets, webhook_url, Path(db), port, settle_seconds)
+    return Config(key, secrets, webhook_url, Path(db), port, settle_seconds, public)
 
 
 def _pick(environ: Mapping[str, str], name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from apps.sandbox import actions, runtime
+from apps.sandbox import actions, card_actions, reversals, runtime
 from apps.sandbox.actions import Refused
 from apps.sandbox.errors import ApiError
 
@@ -31,14 +31,22 @@ WRITE: dict[str, Action] = {
     "reorder": actions.reorder,
     "advance": actions.advance,
     "settle": actions.settle,
+    "refund": reversals.refund,
     "faults": actions.add_fault,
     "rules/clear": actions.clear_rules,
     "reset": actions.reset,
 }
-SESSION: dict[str, Action] = {
-    "expire": actions.expire_session,
-    "pay": actions.pay_session,
-    "authenticate": actions.authenticate_session,
+# Calls about one object: sessions/cs_…/pay.
+ON_OBJECT: dict[tuple[str, str], Action] = {
+    ("sessions", "expire"): actions.expire_session,
+    ("sessions", "pay"): actions.pay_session,
+    ("sessions", "authenticate"): actions.authenticate_session,
+    ("payment_intents", "authenticate"): card_actions.authenticate_intent,
+    ("setup_intents", "authenticate"): card_actions.authenticate_intent,
+    ("payment_methods", "replace"): card_actions.replace_card,
+    ("charges", "dispute"): reversals.dispute,
+    ("disputes", "decide"): reversals.decide,
+    ("refunds", "set"): reversals.set_refund,
 }
 
 
@@ -61,8 +69,8 @@ def _answer(request: HttpRequest, name: str) -> dict[str, Any]:
         raise Refused("Only GET and POST are known here.", status=405)
     body = _body(request)
     parts = name.split("/")
-    if len(parts) == 3 and parts[0] == "sessions" and parts[2] in SESSION:
-        return _call(SESSION[parts[2]], body, parts[1])
+    if len(parts) == 3 and (parts[0], parts[2]) in ON_OBJECT:
+        return _call(ON_OBJECT[parts[0], parts[2]], body, parts[1])
     if name not in WRITE:
         raise Refused(f"There is no POST /_control/{name}.", status=404)
     return _call(WRITE[name], body)

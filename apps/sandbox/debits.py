@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from apps.sandbox import ids
+from apps.sandbox import ids, saved
 from apps.sandbox.call import Call
 from apps.sandbox.cards import BY_IBAN, Decline
 from apps.sandbox.charges import AFTER_CHARGE, book, declined_outcome, new_charge, receipt_url
@@ -16,11 +16,11 @@ SLOW_FACTOR = 10  # the account that settles late, as a multiple of the usual de
 
 def promise(call: Call, intent: Object, method: Object, on_charged: Callable[[Object], None]) -> Object:
     """Start a debit: the intent is processing until `settle` brings the outcome."""
-    mandate = _mandate(call, method)
+    mandate = new_mandate(call, method)
     intent["_mandate"] = mandate["id"]
     charge = new_charge(call, intent, method, authenticated=False)
     call.tx.put(charge)
-    call.tx.put(method | {"_used": True})
+    saved.after_payment(call, intent, method)
     intent |= {"status": "processing", "latest_charge": charge["id"], "last_payment_error": None}
     call.tx.put(intent)
     emit(call, "charge.pending", charge)
@@ -31,7 +31,8 @@ def promise(call: Call, intent: Object, method: Object, on_charged: Callable[[Ob
     return intent
 
 
-def _mandate(call: Call, method: Object) -> Object:
+def new_mandate(call: Call, method: Object) -> Object:
+    """The buyer's permission to debit the account, stored."""
     acceptance = {"accepted_at": call.now, "online": {"ip_address": "127.0.0.1", "user_agent": "sandbox"}}
     reference = ids.text(16).upper()
     return call.tx.put(

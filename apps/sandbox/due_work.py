@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from apps.sandbox import checkout, debits, payments
+from apps.sandbox import balance, checkout, debits, disputes, payments, refunds
 from apps.sandbox.call import Call
 from apps.sandbox.charges import book
 from apps.sandbox.events import emit
@@ -57,6 +57,15 @@ TASKS: dict[str, Callable[[Call, str], None]] = {
     "book_charge": _book_charge,
     # A card reservation that nobody captured within seven days.
     "release_hold": _release_hold,
+    # Bank debits and one test card pay back slowly; another card's refund succeeds and comes back.
+    "settle_refund": refunds.settle,
+    "fail_refund": refunds.bounce,
+    # The card network's reference for a refund, a moment after it.
+    "number_refund": refunds.number,
+    # A dispute that nobody answered by its `due_by`, or that the bank has read about for long enough.
+    "decide_dispute": disputes.decide_unaided,
+    # An entry of the balance becomes available after two days.
+    "release_money": balance.release,
 }
 
 

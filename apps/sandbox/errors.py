@@ -65,7 +65,10 @@ def no_such(kind: str, object_id: str, *, param: str, status: int = 404) -> ApiE
 
 
 def unexpected_state(message: str, intent: dict[str, Any]) -> ApiError:
-    return ApiError(message, code="payment_intent_unexpected_state", payment_intent=intent)
+    """For a payment_intent or a setup_intent."""
+    error = ApiError(message, code=f"{intent['object']}_unexpected_state")
+    error.error[intent["object"]] = intent
+    return error
 
 
 def bad_key(message: str) -> ApiError:

@@ -35,5 +35,15 @@ def emit(call: Call, kind: str, document: Object, previous: dict[str, Any] | Non
     return event
 
 
+def changed(before: Object, after: Object) -> dict[str, Any]:
+    """`previous_attributes`: the old values of what differs, key by key inside hashes such as metadata."""
+    previous: dict[str, Any] = {}
+    for key in public({**before, **after}):
+        old, new = before.get(key), after.get(key)
+        if old != new:
+            previous[key] = changed(old, new) if isinstance(old, dict) and isinstance(new, dict) else old
+    return previous
+
+
 def wants(endpoint: Object, kind: str) -> bool:
     return endpoint["status"] == "enabled" and bool({"*", kind} & set(endpoint["enabled_events"]))

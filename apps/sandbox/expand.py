@@ -18,10 +18,23 @@ REFERENCES: dict[str, frozenset[str]] = {
     "checkout.session": frozenset(("customer", "payment_intent", "setup_intent", "payment_link", "invoice")),
     "payment_intent": frozenset(("customer", "latest_charge", "payment_method", "review")),
     "charge": frozenset(("balance_transaction", "customer", "failure_balance_transaction", "payment_intent", "review")),
+    "refund": frozenset(
+        (
+            "balance_transaction",
+            "charge",
+            "customer",
+            "failure_balance_transaction",
+            "payment_intent",
+            "payment_method",
+        )
+    ),
+    "dispute": frozenset(("charge", "payment_intent")),
     "price": frozenset(("product",)),
     "product": frozenset(("default_price",)),
     "payment_method": frozenset(("customer",)),
     "mandate": frozenset(("payment_method",)),
+    "setup_intent": frozenset(("customer", "latest_attempt", "mandate", "payment_method")),
+    "setup_attempt": frozenset(("customer", "payment_method", "setup_intent")),
     "balance_transaction": frozenset(("source",)),
 }
 
@@ -31,14 +44,15 @@ def _line_items(call: Call, session: Object) -> Object:
     return listed(rows[:10], f"/v1/checkout/sessions/{session['id']}/line_items", len(rows) > 10)
 
 
-def _no_refunds(call: Call, charge: Object) -> Object:
-    return listed([], f"/v1/charges/{charge['id']}/refunds")
+def _refunds(call: Call, charge: Object) -> Object:
+    rows = call.tx.page("refund", filters={"charge": [charge["id"]]}, limit=11)
+    return listed([public(row) for row in rows[:10]], f"/v1/charges/{charge['id']}/refunds", len(rows) > 10)
 
 
 # What is left out of an object unless it is asked for.
 INCLUDED: dict[tuple[str, str], Loader] = {
     ("checkout.session", "line_items"): _line_items,
-    ("charge", "refunds"): _no_refunds,
+    ("charge", "refunds"): _refunds,
 }
 
 
@@ -64,8 +78,8 @@ def _walk(call: Call, node: Any, names: list[str], path: str) -> None:
         if name not in node:
             node[name] = INCLUDED[kind, name](call, node)
     elif name in REFERENCES.get(kind, ()):
-        if isinstance(node[name], str):
+        if isinstance(node.get(name), str):
             node[name] = public(call.tx.find(node[name]) or {"id": node[name]})
     elif not isinstance(node.get(name), dict | list) or kind is None:
         raise ApiError(f"This property cannot be expanded ({path}).", param="expand")
-    _walk(call, node[name], names[1:], path)
+    _walk(call, node.get(name), names[1:], path)

@@ -10,6 +10,8 @@ PREFIXES = {
     "checkout.session": "cs_test_a1",
     "payment_intent": "pi_3",
     "charge": "ch_3",
+    "refund": "re_3",
+    "dispute": "dp_1",
     "payment_method": "pm_1",
     "event": "evt_1",
     "product": "prod_",
@@ -18,6 +20,9 @@ PREFIXES = {
     "item": "li_1",
     "mandate": "mandate_1",
     "balance_transaction": "txn_3",
+    "customer": "cus_",
+    "setup_intent": "seti_1",
+    "setup_attempt": "setatt_1",
 }
 
 
@@ -30,4 +35,4 @@ def new(kind: str) -> str:
     prefix = PREFIXES[kind]
     if kind == "checkout.session":
         return prefix + text(56)
-    return prefix + text(14 if kind == "product" else 23)
+    return prefix + text(14 if kind in ("product", "customer") else 23)

@@ -33,16 +33,17 @@ def billing(given: dict[str, Any] | None) -> Object:
     }
 
 
-def card_error(message: str, code: str, param: str, decline_code: str | None = None) -> ApiError:
+def merged_billing(old: Object, given: dict[str, Any]) -> Object:
+    """Billing details after an update: what is not given stays."""
+    return billing(old | given | {"address": old["address"] | (given.get("address") or {})})
+
+
+def card_error(message: str, code: str, param: str | None, decline_code: str | None = None) -> ApiError:
     extra: dict[str, Any] = {} if decline_code is None else {"decline_code": decline_code}
     return ApiError(message, status=402, kind="card_error", code=code, param=param, **extra)
 
 
-def check_card(number: str, month: int, year: int, cvc: str | None) -> Card:
-    """The test card behind typed-in details. Raises ApiError as Stripe does, before anything is charged."""
-    number = re.sub(r"[\s-]", "", number)
-    if not number.isascii() or not number.isdigit() or not 12 <= len(number) <= 19 or not luhn_valid(number):
-        raise card_error("Your card number is incorrect.", "incorrect_number", "number")
+def check_expiry(month: int, year: int) -> None:
     if not 1 <= month <= 12:
         raise card_error("Your card's expiration month is invalid.", "invalid_expiry_month", "exp_month")
     today = datetime.datetime.now(tz=datetime.UTC).date()
@@ -51,6 +52,14 @@ def check_card(number: str, month: int, year: int, cvc: str | None) -> Card:
         raise card_error("Your card's expiration year is invalid.", "invalid_expiry_year", "exp_year")
     if (year, month) < (today.year, today.month):
         raise card_error("Your card's expiration month is invalid.", "invalid_expiry_month", "exp_month")
+
+
+def check_card(number: str, month: int, year: int, cvc: str | None) -> Card:
+    """The test card behind typed-in details. Raises ApiError as Stripe does, before anything is charged."""
+    number = re.sub(r"[\s-]", "", number)
+    if not number.isascii() or not number.isdigit() or not 12 <= len(number) <= 19 or not luhn_valid(number):
+        raise card_error("Your card number is incorrect.", "incorrect_number", "number")
+    check_expiry(month, year)
     card = BY_NUMBER.get(number)
     if cvc is not None and re.fullmatch(r"[0-9]{4}" if card and card.brand == "amex" else r"[0-9]{3,4}", cvc) is None:
         raise card_error("Your card's security code is invalid.", "invalid_cvc", "cvc")
@@ -69,6 +78,7 @@ def from_card(
     cvc_given: bool = True,
     billing_details: dict[str, Any] | None = None,
     metadata: dict[str, str] | None = None,
+    allow_redisplay: str = "unspecified",
 ) -> Object:
     """Store a new payment method for a test card."""
     details = billing(billing_details)
@@ -81,7 +91,7 @@ def from_card(
         {
             "id": ids.new("payment_method"),
             "object": "payment_method",
-            "allow_redisplay": "unspecified",
+            "allow_redisplay": allow_redisplay,
             "billing_details": details,
             "card": {
                 "brand": card.brand,
@@ -116,6 +126,7 @@ def from_iban(
     *,
     billing_details: dict[str, Any] | None = None,
     metadata: dict[str, str] | None = None,
+    allow_redisplay: str = "unspecified",
 ) -> Object:
     """Store a new payment method for a bank account. Raises ApiError for an account that cannot be debited."""
     iban = re.sub(r"\s", "", iban).upper()
@@ -133,7 +144,7 @@ def from_iban(
         {
             "id": ids.new("payment_method"),
             "object": "payment_method",
-            "allow_redisplay": "unspecified",
+            "allow_redisplay": allow_redisplay,
             "billing_details": details,
             "created": call.now,
             "customer": None,
@@ -154,8 +165,11 @@ def from_iban(
     )
 
 
-def resolve(call: Call, method_id: str, *, param: str = "payment_method") -> Object:
-    """The method to pay with; a shared test id such as `pm_card_visa` gives a new method each time."""
+def resolve(call: Call, method_id: str, *, param: str | None = "payment_method") -> Object:
+    """The method of an id, which stands in the path where `param` is None.
+
+    A shared test id such as `pm_card_visa` gives a new method each time.
+    """
     if method_id in BY_ID and method_id.startswith("pm_"):
         return from_card(call, BY_ID[method_id])
     return call.get("payment_method", method_id, param=param)

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from apps.sandbox.api.publishable import open_to_pages
+
 HOSTS = ("127.0.0.1", "localhost")
 # A form's answer may redirect to the shop, and browsers hold form-action against redirects too.
 POLICY = (
@@ -16,7 +18,10 @@ POLICY = (
 
 
 class Guard:
-    """Checks Host against DNS rebinding and Origin against posts from elsewhere; sets the security headers."""
+    """Checks Host against DNS rebinding and Origin against posts from elsewhere; sets the security headers.
+
+    Pages of other origins reach the few calls of `api/publishable.py`, as they do at Stripe.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -25,7 +30,8 @@ class Guard:
         host = request.META.get("HTTP_HOST", "")
         if host.partition(":")[0] not in HOSTS:
             return JsonResponse({"error": "The sandbox answers on 127.0.0.1 and localhost only."}, status=400)
-        if request.method not in ("GET", "HEAD") and not self._same_origin(request, host):
+        reads = request.method in ("GET", "HEAD")
+        if not reads and not self._same_origin(request, host) and not open_to_pages(request):
             return JsonResponse({"error": "Posts from other origins are refused."}, status=403)
         response = self.get_response(request)
         response["Content-Security-Policy"] = POLICY

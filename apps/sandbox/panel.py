@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
-from apps.sandbox import actions, courier, delivery_rules, faults, runtime
+from apps.sandbox import actions, courier, delivery_rules, faults, panel_customers, panel_payments, runtime
 from apps.sandbox.actions import Refused
 from apps.sandbox.errors import ApiError
 from apps.sandbox.money import shown
@@ -57,6 +57,10 @@ def view(request: HttpRequest) -> HttpResponse:
             "endpoints": tx.page("webhook_endpoint", limit=20),
             "sessions": [_session(tx, s) for s in tx.page("checkout.session", limit=SHOWN_SESSIONS)],
             "session_count": tx.count("checkout.session"),
+            "payments": [{**p, "made": _clock(p["created"])} for p in panel_payments.rows(tx)],
+            "claims": panel_payments.CLAIMS,
+            "customers": [{**c, "made": _clock(c["created"])} for c in panel_customers.rows(tx)],
+            "setups": [{**s, "made": _clock(s["created"])} for s in panel_customers.setups(tx)],
             "events": [_event(tx, e) for e in tx.page("event", limit=SHOWN_EVENTS)],
             "event_count": tx.count("event"),
             "rules": [_rule(r) for r in delivery_rules.listed(tx)],
@@ -213,6 +217,8 @@ BUTTONS: dict[str, Callable[[Sandbox, dict[str, str]], str]] = {
     "expire": _expire,
     "deliver": _deliver,
     "reset": _reset,
+    **panel_payments.BUTTONS,
+    **panel_customers.BUTTONS,
 }
 
 

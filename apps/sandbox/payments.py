@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from apps.sandbox import debits, ids
+from apps.sandbox import authentication, debits, ids, saved
 from apps.sandbox.call import Call
 from apps.sandbox.cards import AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, BY_NUMBER, Decline
 from apps.sandbox.charges import AFTER_CHARGE, book, declined_outcome, new_charge, receipt_url
@@ -128,20 +128,12 @@ def confirm(
             "payment_method",
             "payment_intent_incompatible_payment_method",
         )
-    if method["customer"] is None and method.get("_used"):
-        raise invalid(
-            "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment."
-            " It may not be used again.",
-            "payment_method",
-        )
+    saved.check_usable(method)
     intent |= {"payment_method": method["id"], "next_action": None}
     if method["type"] == "sepa_debit":
         return debits.promise(call, intent, method, on_charged)
     card = BY_NUMBER[method["_number"]]
-    wants_check = card.authentication == "required" or (
-        card.authentication == "unless_set_up" and not method.get("_set_up")
-    )
-    if wants_check and not authenticated:
+    if not authenticated and authentication.wanted_for_payment(card, method, off_session=off_session):
         if off_session:
             raise decline(call, intent, method, AUTHENTICATION_REQUIRED, authenticated=False)
         return _require_action(call, intent, return_url)
@@ -151,16 +143,8 @@ def confirm(
 
 
 def _require_action(call: Call, intent: Object, return_url: str | None) -> Object:
-    page = f"{call.base_url}/authenticate/{intent['id']}"
-    if return_url:
-        intent["next_action"] = {
-            "redirect_to_url": {"return_url": return_url, "url": page},
-            "type": "redirect_to_url",
-        }
-    else:
-        sdk = {"type": "three_d_secure_redirect", "stripe_js": page, "source": intent["payment_method"]}
-        intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": sdk}
     intent |= {"status": "requires_action", "last_payment_error": None}
+    intent["next_action"] = authentication.next_action(call, intent, return_url)
     call.tx.put(intent)
     emit(call, "payment_intent.requires_action", intent)
     return intent
@@ -172,7 +156,6 @@ def _charge_card(
     manual = intent["capture_method"] == "manual"
     charge = new_charge(call, intent, method, authenticated=authenticated)
     charge |= {"paid": True, "status": "succeeded", "receipt_url": receipt_url(call, charge["id"])}
-    call.tx.put(method | {"_used": True})
     intent |= {"latest_charge": charge["id"], "last_payment_error": None, "next_action": None}
     if manual:
         charge["payment_method_details"]["card"]["capture_before"] = call.now + HOLD_SECONDS
@@ -184,6 +167,7 @@ def _charge_card(
     _store_charge(call, intent, charge, booked=intent["capture_method"] == "automatic")
     call.tx.put(intent)
     emit(call, "charge.succeeded", charge)
+    saved.after_payment(call, intent, method)
     on_charged(charge)
     emit(call, "payment_intent.amount_capturable_updated" if manual else "payment_intent.succeeded", intent)
     for follow in AFTER_CHARGE:
@@ -264,6 +248,8 @@ def capture(call: Call, intent: Object, amount: int | None) -> Object:
     call.tx.unschedule(intent["id"], "release_hold")
     emit(call, "charge.captured", charge)
     emit(call, "payment_intent.succeeded", intent)
+    for follow in AFTER_CHARGE:
+        follow(call, charge)
     return intent
 
 

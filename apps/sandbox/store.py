@@ -74,11 +74,17 @@ INDEXED: dict[str, tuple[str, ...]] = {
     "checkout.session": ("payment_intent", "status", "customer", "customer_details.email", "payment_link"),
     "payment_intent": ("customer", "_session"),
     "charge": ("payment_intent", "customer"),
+    "refund": ("charge", "payment_intent"),
+    "dispute": ("charge", "payment_intent"),
+    "balance_transaction": ("currency", "source", "type"),
     "price": ("product", "active", "currency", "lookup_key", "type"),
     "product": ("active",),
     "item": ("_session",),
     "event": ("type",),
-    "payment_method": ("customer", "type"),
+    "payment_method": ("customer", "type", "allow_redisplay"),
+    "customer": ("email", "_living"),
+    "setup_intent": ("customer", "payment_method"),
+    "setup_attempt": ("setup_intent",),
 }
 
 
@@ -107,8 +113,8 @@ class _Query:
         self.tests, self.values = ["o.kind = ?"], [kind]  # type: tuple[list[str], list[Any]]
 
     def match(self, name: str, wanted: Sequence[str]) -> None:
-        """Keep objects of which the key has one of the values; `*` is a wildcard."""
-        exact = "*" not in "".join(wanted)
+        """Keep objects of which the key has one of the values; `*` is a wildcard in the types of events."""
+        exact = self.kind != "event" or "*" not in "".join(wanted)
         if exact and len(wanted) == 1 and self.source == "objects o":
             self.source, self.seq = "object_keys k JOIN objects o ON o.seq = k.seq", "k.seq"
             self.tests.append("k.kind = ? AND k.name = ? AND k.value = ?")
@@ -193,8 +199,9 @@ class Transaction:
     ) -> list[Object]:
         """Documents of a kind, newest first.
 
-        `filters`: key name to the values of which one must match (`*` is a wildcard). `created`: any of
-        gt, gte, lt, lte. `after` goes on below that id, `before` gives the rows just above it (also newest first).
+        `filters`: key name to the values of which one must match (`*` is a wildcard in the types of events).
+        `created`: any of gt, gte, lt, lte. `after` goes on below that id, `before` gives the rows just above it (also
+        newest first).
         """
         query = _Query(kind)
         for name, wanted in (filters or {}).items():

@@ -12,6 +12,8 @@ urlpatterns = [
     path("authenticate/<str:intent_id>", authenticate.view),
     path("receipts/<str:charge_id>", receipt.view),
     path("assets/<str:name>", assets.view),
+    re_path(r"^(?:v3|basil|endive)/stripe\.js$", assets.script),
+    path("v3/", assets.script),
     re_path(r"^_control/(?P<name>.*)$", control.view),
     path("", panel.view),
     path("panel/<str:action>", panel.act),

@@ -241,6 +241,51 @@ def test_charge_captured(trigger, box, receiver, objects):
     )
 
 
+PAID = ("payment_intent.created", "charge.succeeded", "payment_intent.succeeded", "charge.updated")
+REFUND_UPDATED = ("refund.updated", "charge.refund.updated")
+
+
+def test_charge_refunded(trigger, box, receiver, objects):
+    assert trigger("charge.refunded").returncode == 0
+
+    charge, refund = only(objects("charge")), only(objects("refund"))
+    assert (charge["refunded"], charge["amount_refunded"]) == (True, 100)
+    assert (refund["status"], refund["amount"], refund["charge"]) == ("succeeded", 100, charge["id"])
+    expect_events(box, receiver, *PAID, "refund.created", "charge.refunded", *REFUND_UPDATED)
+
+
+def test_refund_updated(trigger, box, receiver, objects):
+    assert trigger("charge.refund.updated").returncode == 0
+
+    assert only(objects("refund"))["metadata"] == {"order_id": "6735"}
+    # Once for the metadata, once for the card network's reference.
+    expect_events(box, receiver, *PAID, "refund.created", "charge.refunded", *REFUND_UPDATED, *REFUND_UPDATED)
+
+
+def test_dispute_created(trigger, box, receiver, objects):
+    assert trigger("charge.dispute.created").returncode == 0
+
+    dispute, charge = only(objects("dispute")), only(objects("charge"))
+    assert (dispute["status"], dispute["amount"]) == ("warning_needs_response", 100)
+    assert (dispute["charge"], charge["disputed"], charge["paid"]) == (charge["id"], True, True)
+    expect_events(box, receiver, *PAID, "charge.dispute.created")
+
+
+def test_dispute_updated(trigger, box, receiver, objects):
+    assert trigger("charge.dispute.updated").returncode == 0
+
+    dispute = only(objects("dispute"))
+    assert (dispute["status"], dispute["metadata"]) == ("warning_needs_response", {"foo": "bar"})
+    expect_events(box, receiver, *PAID, "charge.dispute.created", "charge.dispute.updated")
+
+
+def test_dispute_closed(trigger, box, receiver, objects):
+    assert trigger("charge.dispute.closed").returncode == 0
+
+    assert only(objects("dispute"))["status"] == "warning_closed"
+    expect_events(box, receiver, *PAID, "charge.dispute.created", "charge.dispute.closed")
+
+
 def test_product_created(trigger, box, receiver, objects):
     assert trigger("product.created").returncode == 0
 
@@ -281,3 +326,74 @@ def test_resend_delivers_again(trigger, executable, box, receiver, tmp_path):
     assert done.returncode == 0
     receiver.wait(lambda: len(receiver.events) == 2)
     assert {e["id"] for e in receiver.events} == {event}
+
+
+def test_customers(trigger, box, receiver, objects):
+    for event in ("customer.created", "customer.updated", "customer.deleted"):
+        assert trigger(event).returncode == 0
+
+    deleted, updated, made = objects("customer")
+    assert (made["description"], updated["metadata"]) == ("(created by Stripe CLI)", {"foo": "bar"})
+    assert deleted == {"id": deleted["id"], "object": "customer", "deleted": True}
+    expect_events(box, receiver, *["customer.created"] * 3, "customer.updated", "customer.deleted")
+
+
+def test_setup_intents_that_end_well(trigger, box, receiver, objects):
+    for event in ("setup_intent.created", "setup_intent.succeeded", "setup_intent.canceled"):
+        assert trigger(event).returncode == 0
+
+    canceled, succeeded, made = objects("setup_intent")
+    assert made["status"] == "requires_payment_method"
+    assert (succeeded["status"], succeeded["usage"]) == ("succeeded", "off_session")
+    assert (canceled["status"], canceled["cancellation_reason"]) == ("canceled", "requested_by_customer")
+    expect_events(box, receiver, *["setup_intent.created"] * 3, "setup_intent.succeeded", "setup_intent.canceled")
+
+
+def test_setup_intent_requires_action(trigger, box, receiver, objects):
+    assert trigger("setup_intent.requires_action").returncode == 0
+
+    intent = only(objects("setup_intent"))
+    assert (intent["status"], intent["next_action"]["type"]) == ("requires_action", "use_stripe_sdk")
+    expect_events(box, receiver, "setup_intent.created", "setup_intent.requires_action")
+
+
+def test_setup_failed(trigger, box, receiver, objects):
+    assert trigger("setup_intent.setup_failed").returncode == 0
+
+    intent = only(objects("setup_intent"))
+    assert (intent["status"], intent["last_setup_error"]["decline_code"]) == (
+        "requires_payment_method",
+        "generic_decline",
+    )
+    expect_events(box, receiver, "setup_intent.created", "setup_intent.setup_failed")
+
+
+@pytest.mark.parametrize(
+    ("event", "attached", "events"),
+    [
+        ("payment_method.attached", True, ("payment_method.attached",)),
+        ("payment_method.detached", False, ("payment_method.attached", "payment_method.detached")),
+    ],
+)
+def test_method_attached_and_detached(trigger, box, receiver, objects, event, attached, events):
+    assert trigger(event).returncode == 0
+
+    method, customer = only(objects("payment_method")), only(objects("customer"))
+    assert method["customer"] == (customer["id"] if attached else None)
+    expect_events(box, receiver, "customer.created", *events)
+
+
+def test_method_updated(trigger, box, receiver, objects):
+    assert trigger("payment_method.updated").returncode == 0
+
+    method, customer = only(objects("payment_method")), only(objects("customer"))
+    assert (method["customer"], method["metadata"]) == (customer["id"], {"foo": "bar"})
+    expect_events(
+        box,
+        receiver,
+        "customer.created",
+        "setup_intent.created",
+        "payment_method.attached",
+        "setup_intent.succeeded",
+        "payment_method.updated",
+    )

@@ -21,6 +21,12 @@ import stripe
 API_KEY = "sk_test_51SandboxTests"
 ENDIVE = "2026-10-28.endive"
 SECRET = "whsec_sandboxtests"
+ENVIRONMENT = {
+    "STRIPE_SECRET_KEY": API_KEY,
+    "STRIPE_WEBHOOK_SECRET": SECRET,
+    "STRIPE_PUBLIC_KEY": "",
+    "PAYMENT_ENV": "test",
+}
 ROOT = Path(__file__).resolve().parents[2]
 
 stripe.enable_telemetry = False
@@ -125,8 +131,7 @@ def launch(db: Path, webhook_url: str = "", *arguments: str, **environment: str)
             *arguments,
         ],
         cwd=ROOT,
-        env={**os.environ, "STRIPE_SECRET_KEY": API_KEY, "STRIPE_WEBHOOK_SECRET": SECRET, "PAYMENT_ENV": "test"}
-        | environment,
+        env={**os.environ, **ENVIRONMENT, **environment},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -183,3 +188,29 @@ def refusal(call: Callable[..., Any], *arguments: Any) -> tuple[str | None, str 
     with pytest.raises(stripe.InvalidRequestError) as caught:
         call(*arguments)
     return caught.value.code, caught.value.param
+
+
+@pytest.fixture
+def pay(box: Box) -> Callable[..., stripe.PaymentIntent]:
+    """A paid intent of 20.00; keyword arguments change its parameters."""
+
+    def make(method: str = "pm_card_visa", **params: Any) -> stripe.PaymentIntent:
+        given = {"amount": 2000, "currency": "usd", "payment_method": method, "confirm": True, **params}
+        return box.stripe.v1.payment_intents.create(given)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def news(box: Box) -> Callable[[str], list[str]]:
+    """Types of all events about an object, oldest first."""
+
+    def types(object_id: str) -> list[str]:
+        found = box.look("events", limit=200)["data"][::-1]
+        return [e["type"] for e in found if e["data"]["object"]["id"] == object_id]
+
+    return types
+
+
+def charge_of(box: Box, intent: stripe.PaymentIntent) -> stripe.Charge:
+    return box.stripe.v1.charges.retrieve(str(intent.latest_charge), {"expand": ["refunds"]})

@@ -79,3 +79,72 @@ def test_bank_debit_is_chosen_by_radio(page, box, new_session):
     page.get_by_text("The bank has answered.").wait_for()
     assert fits(page)
     assert box.stripe.v1.checkout.sessions.retrieve(session.id).payment_status == "paid"
+
+
+def test_card_is_saved_then_chosen_then_removed(page, box, new_session):
+    customer = box.stripe.v1.customers.create({"email": "ada@example.com", "name": "Ada Lovelace"})
+    options = {"payment_method_save": "enabled", "payment_method_remove": "enabled"}
+    known = {"customer": customer.id, "saved_payment_method_options": options, "success_url": f"{box.url}/"}
+    page.goto(new_session(**known).url)
+    assert page.get_by_label("Name on card").input_value() == "Ada Lovelace"
+    page.get_by_label("Card number").press_sequentially("5555555555554444")
+    page.get_by_label("Expiry").press_sequentially("1234")
+    page.get_by_label("CVC").fill("123")
+    page.get_by_label("Save my card for future purchases").check()
+    page.get_by_role("button", name="Pay $30.00").click()
+    page.wait_for_url(f"{box.url}/")
+
+    page.goto(new_session(**known).url)
+    assert fits(page)
+    assert page.get_by_label("Mastercard •••• 4444 12 / 34").is_checked()
+    assert not page.get_by_label("Card number").is_visible()
+    page.get_by_label("Another card").check()
+    assert page.get_by_label("Save my card for future purchases").is_visible()
+    page.get_by_label("Mastercard •••• 4444 12 / 34").check()
+    page.get_by_role("button", name="Pay $30.00").click()
+    page.wait_for_url(f"{box.url}/")
+
+    session = new_session(**known)
+    page.goto(session.url)
+    page.get_by_role("button", name="Remove Mastercard ending in 4444").click()
+    page.get_by_label("Card number").wait_for()
+    assert page.url == session.url
+    assert page.get_by_text("4444").count() == 0
+    assert box.stripe.v1.customers.payment_methods.list(customer.id).data == []
+
+
+def test_refund_and_dispute_from_the_panel(page, box, pay):
+    intent = pay()
+    page.goto(box.url)
+    page.get_by_label("Amount to refund").fill("5,00")
+    page.get_by_role("button", name="Refund", exact=True).click()
+    page.get_by_text("$5.00 refunded, as from the Dashboard.").wait_for()
+    page.get_by_label("New state of the refund").select_option("failed")
+    page.get_by_role("button", name="Set", exact=True).click()
+    page.get_by_text("The refund is failed.").wait_for()
+    page.get_by_label("What the bank says").select_option("Only an inquiry")
+    page.get_by_role("button", name="Dispute", exact=True).click()
+    page.get_by_text("The bank asks about the payment.").wait_for()
+    assert fits(page)
+    page.get_by_role("button", name="Escalate", exact=True).click()
+    page.get_by_text("The inquiry is a dispute now: the money is gone.").wait_for()
+    assert page.get_by_role("button", name="Refund", exact=True).count() == 0
+    page.get_by_role("button", name="Lost", exact=True).click()
+    page.get_by_text("The bank has decided: lost.").wait_for()
+
+    [refund] = box.stripe.v1.refunds.list({"payment_intent": intent.id}).data
+    [dispute] = box.stripe.v1.disputes.list({"payment_intent": intent.id}).data
+    assert (refund.amount, refund.status, dispute.status) == (500, "failed", "lost")
+
+
+def test_panel_says_what_is_no_amount(page, box, pay):
+    pay(currency="jpy", amount=500)
+    page.goto(box.url)
+    for typed, said in (
+        ("1.5", "JPY has no such amount."),
+        ("all", "The amount is not a number."),
+        ("501", "Refund amount (¥501) is greater than unrefunded amount on charge (¥500)"),
+    ):
+        page.get_by_label("Amount to refund").fill(typed)
+        page.get_by_role("button", name="Refund", exact=True).click()
+        page.get_by_text(said).wait_for()

@@ -32,6 +32,8 @@ def start(environ, **options):
         ({"STRIPE_SECRET_KEY": ""}, "STRIPE_SECRET_KEY is not set"),
         ({"STRIPE_SECRET_KEY": "whsec_1"}, "sk_test_ or rk_test_"),
         ({"STRIPE_WEBHOOK_SECRET": " , "}, "STRIPE_WEBHOOK_SECRET is not set"),
+        ({"STRIPE_PUBLIC_KEY": "pk_live_1"}, "STRIPE_PUBLIC_KEY must begin with pk_test_"),
+        ({"STRIPE_PUBLISHABLE_KEY": "sk_test_1"}, "STRIPE_PUBLIC_KEY must begin with pk_test_"),
     ],
 )
 def test_a_set_up_that_could_touch_money_is_refused(changes, reason):

@@ -1,4 +1,4 @@
-"""/v1/charges, /v1/balance_transactions/{id} and /v1/mandates/{id}: what payments left behind."""
+"""/v1/charges and /v1/mandates/{id}: what payments left behind."""
 
 from __future__ import annotations
 
@@ -37,10 +37,6 @@ def list_all(call: Call) -> Object:
         name: [call.params[name]] for name in ("payment_intent", "customer") if name in call.params
     }
     return page(call, "charge", "/v1/charges", filters)
-
-
-def balance_transaction(call: Call, entry_id: str) -> Object:
-    return call.get("balance_transaction", entry_id)
 
 
 def mandate(call: Call, mandate_id: str) -> Object:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from apps.sandbox import checkout, ids
+from apps.sandbox import buyers, checkout, customers, ids
 from apps.sandbox.api import prices, products
 from apps.sandbox.api.session_object import build
 from apps.sandbox.call import Call, merged_metadata
@@ -20,7 +19,6 @@ URL = "/v1/checkout/sessions"
 MAX_LINES = 100
 MIN_LIFE, MAX_LIFE = 30 * 60, 24 * 3600
 MAX_QUANTITY = 999_999_999
-EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 # Known to Stripe, and they would change what is charged or asked: refused rather than left out silently.
 UNSUPPORTED = (
@@ -28,12 +26,10 @@ UNSUPPORTED = (
     "consent_collection",
     "custom_fields",
     "customer_account",
-    "customer_update",
     "discounts",
     "optional_items",
     "payment_method_options",
     "return_url",
-    "saved_payment_method_options",
     "setup_intent_data",
     "shipping_options",
     "subscription_data",
@@ -50,11 +46,11 @@ def create(call: Call) -> Object:
     for name in ("success_url", "cancel_url"):
         _check_url(params.get(name), name)
     email = params.get("customer_email")
-    if email is not None and (len(email) > 512 or EMAIL.fullmatch(email) is None):
-        raise invalid(f"Invalid email address: {email[:100]}", "customer_email", "email_invalid")
+    customers.check_email(email, "customer_email")
     if "customer" in params and email is not None:
         raise invalid("You may only specify one of these parameters: customer, customer_email.", "customer")
-    customer = call.get("customer", params["customer"], param="customer")["id"] if "customer" in params else None
+    buyers.check_options(params)
+    customer = customers.living(call, params["customer"], param="customer") if "customer" in params else None
     if len(params.get("client_reference_id", "")) > 200:
         raise invalid("client_reference_id can have up to 200 characters.", "client_reference_id")
     session_id = ids.new("checkout.session")
@@ -86,8 +82,6 @@ def _refuse_unsupported(params: dict[str, Any]) -> None:
             raise unsupported(f"{name}[enabled]")
     if params.get("allow_promotion_codes"):
         raise unsupported("allow_promotion_codes")
-    if params.get("customer_creation") == "always":
-        raise unsupported("customer_creation")
     for name in UNSUPPORTED_INTENT_DATA:
         if params.get("payment_intent_data", {}).get(name):
             raise unsupported(f"payment_intent_data[{name}]")

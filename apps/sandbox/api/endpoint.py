@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hmac
 import json
 import logging
 import re
@@ -13,6 +11,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from apps.sandbox import errors, faults, forms, idempotency, ids, params, runtime
+from apps.sandbox.api import keys, publishable
 from apps.sandbox.api.routing import Route, find
 from apps.sandbox.call import API_VERSION, Call
 from apps.sandbox.errors import ApiError
@@ -28,6 +27,11 @@ HTML_ERROR = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad
 
 def view(request: HttpRequest) -> HttpResponse:
     """Answer one API call. Raises Cut where a fault wants the connection closed."""
+    response = publishable.preflight(request) if request.method == "OPTIONS" else _guarded(request)
+    return publishable.share(request, response)
+
+
+def _guarded(request: HttpRequest) -> HttpResponse:
     request_id = f"req_{ids.text(14)}"
     try:
         return _answer(request, request_id)
@@ -46,7 +50,7 @@ def _answer(request: HttpRequest, request_id: str) -> HttpResponse:
     rule = faults.take(sandbox.store, method, path)
     if rule is not None:
         faults.before(rule)
-    _authenticate(request, sandbox.config.api_key)
+    keys.check(request, sandbox.config)
     found = find(method, path)
     if found is None:
         raise errors.unknown_url(method, path)
@@ -56,8 +60,9 @@ def _answer(request: HttpRequest, request_id: str) -> HttpResponse:
         text = "&".join(part for part in (text, body) if part)
     key = request.headers.get("Idempotency-Key") if method == "POST" else None
     form = forms.parse(text)
+    secret = publishable.admit(method, path, form) if keys.is_publishable(request) else None
     with idempotency.exclusive(key):
-        kept = _execute(request, found, form, key, request_id, rule)
+        kept = _execute(request, found, form, key, request_id, rule, secret)
     sandbox.wake()
     if rule is not None and rule["fault"] in ("reset_after", "timeout_after"):
         faults.cut(rule)
@@ -71,11 +76,14 @@ def _execute(
     key: str | None,
     request_id: str,
     rule: dict[str, Any] | None,
+    secret: str | None,
 ) -> Kept:
     sandbox, (route, path_ids) = runtime.running(), found
     mark = idempotency.fingerprint(route.method, request.path, form)
     writes = route.method != "GET"
     with sandbox.store.write() if writes else sandbox.store.read() as tx:
+        if secret is not None:
+            publishable.check_secret(tx, path_ids[0], secret)
         if key is not None:
             before = idempotency.recall(tx, key, mark)
             if before is not None:
@@ -109,22 +117,6 @@ def _failed(error: ApiError, request_id: str) -> Kept:
     return Kept(error.status, _dump(error.body()), request_id)
 
 
-def _authenticate(request: HttpRequest, expected: str) -> None:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        try:
-            given = base64.b64decode(given, validate=True).decode().partition(":")[0]
-        except ValueError:
-            given = ""
-    if not given:
-        raise errors.bad_key(
-            "You did not provide an API key. You need to provide your API key in the Authorization header, using"
-            " Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
-        )
-    if not hmac.compare_digest(given.encode(), expected.encode()):
-        raise errors.bad_key(f"Invalid API Key provided: {given[:8]}{'*' * 8}{given[-4:]}")
-
-
 def _parameters(request: HttpRequest, route: Route, form: Form) -> dict[str, Any]:
     version = request.headers.get("Stripe-Version")
     if version is not None and re.fullmatch(r"\d{4}-\d{2}-\d{2}(\.\w+)?", version) is None:
@@ -149,7 +141,10 @@ def _dump(body: dict[str, Any]) -> str:
 
 
 def _response(request: HttpRequest, kept: Kept, key: str | None = None) -> HttpResponse:
-    response = HttpResponse(kept.body, status=kept.status, content_type="application/json")
+    body = kept.body
+    if keys.is_publishable(request):
+        body = _dump(publishable.visible(json.loads(body)))
+    response = HttpResponse(body, status=kept.status, content_type="application/json")
     response["Request-Id"] = kept.request_id
     response["Stripe-Version"] = request.headers.get("Stripe-Version") or API_VERSION
     response["Cache-Control"] = "no-cache, no-store"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.sandbox import checkout, payments
+from apps.sandbox import checkout, customers, payments, saved
 from apps.sandbox.call import Call, merged_metadata
 from apps.sandbox.errors import ApiError, invalid, unexpected_state, unsupported
 from apps.sandbox.methods import resolve
@@ -18,6 +18,7 @@ UNSUPPORTED = (
     "application_fee_amount",
     "confirmation_token",
     "customer_account",
+    "error_on_requires_action",
     "hooks",
     "on_behalf_of",
     "payment_method_data",
@@ -34,7 +35,7 @@ def create(call: Call) -> Object:
     check_charge(params["amount"], code)
     given: dict[str, Any] = {name: params[name] or None for name in COPIED if name in params}
     if given.get("customer"):
-        call.get("customer", given["customer"], param="customer")
+        customers.living(call, given["customer"], param="customer")
     for name in ("capture_method", "confirmation_method"):
         if name in params:
             given[name] = params[name]
@@ -48,7 +49,7 @@ def create(call: Call) -> Object:
     if params.get("confirm") and method is None:
         raise _method_missing()
     if method is not None:
-        _check_owner(method, given.get("customer"))
+        saved.check_owner(method, given.get("customer"))
         given |= {"payment_method": method["id"], "status": "requires_confirmation"}
     intent = payments.new_intent(call, amount=params["amount"], currency=code, **given)
     if not params.get("confirm"):
@@ -70,15 +71,6 @@ def _types(params: dict[str, Any], code: str) -> list[str]:
     allowed = params.get("allowed_payment_method_types") or ["card", "sepa_debit"]
     refused = params.get("excluded_payment_method_types") or []
     return [kind for kind in payments.default_types(code) if kind in allowed and kind not in refused] or ["card"]
-
-
-def _check_owner(method: Object, customer: str | None) -> None:
-    if method["customer"] is not None and method["customer"] != customer:
-        raise invalid(
-            "The provided PaymentMethod belongs to a Customer. Please include the Customer in the customer parameter"
-            " on the PaymentIntent.",
-            "payment_method",
-        )
 
 
 def _method_missing() -> ApiError:
@@ -121,6 +113,8 @@ def update(call: Call, intent_id: str) -> Object:
     intent, params = call.get("payment_intent", intent_id), call.params
     _refuse_unsupported({k: v for k, v in params.items() if k != "off_session"})
     changes: dict[str, Any] = {name: params[name] or None for name in COPIED if name in params}
+    if changes.get("customer"):
+        customers.living(call, changes["customer"], param="customer")
     if "metadata" in params:
         changes["metadata"] = merged_metadata(intent["metadata"], params["metadata"])
     if "shipping" in params:
@@ -143,7 +137,7 @@ def update(call: Call, intent_id: str) -> Object:
         changes["capture_method"] = params["capture_method"]
     if params.get("payment_method"):
         method = resolve(call, params["payment_method"])
-        _check_owner(method, changes.get("customer", intent["customer"]))
+        saved.check_owner(method, changes.get("customer", intent["customer"]))
         changes |= {"payment_method": method["id"], "status": "requires_confirmation", "last_payment_error": None}
     intent |= changes
     return call.tx.put(intent)
@@ -161,8 +155,8 @@ def confirm(call: Call, intent_id: str) -> Object:
     method_id = params.get("payment_method") or intent["payment_method"]
     method = resolve(call, method_id) if method_id else None
     if method is not None:
-        _check_owner(method, intent["customer"])
-    for name in ("receipt_email", "setup_future_usage"):
+        saved.check_owner(method, intent["customer"])
+    for name in ("capture_method", "receipt_email", "setup_future_usage"):
         if name in params:
             intent[name] = params[name] or None
     if params.get("shipping"):

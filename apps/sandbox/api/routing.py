@@ -16,14 +16,19 @@ from stripe import params as p
 from stripe.params import checkout as c
 
 from apps.sandbox.api import (
+    balance,
     charges,
     checkout_sessions,
+    customers,
+    disputes,
     events,
     payment_intents,
     payment_methods,
     payment_pages,
     prices,
     products,
+    refunds,
+    setup_intents,
     webhook_endpoints,
 )
 
@@ -49,7 +54,9 @@ class Route:
     versioned: bool = False
 
 
-SESSIONS, INTENTS = "/v1/checkout/sessions", "/v1/payment_intents"
+CUSTOMERS, METHODS, SETUPS = "/v1/customers", "/v1/payment_methods", "/v1/setup_intents"
+SESSIONS, INTENTS, REFUNDS = "/v1/checkout/sessions", "/v1/payment_intents", "/v1/refunds"
+DISPUTES = "/v1/disputes"
 ROUTES = [
     Route("POST", "/v1/products", products.create, p.ProductCreateParams),
     Route("GET", "/v1/products", products.list_all, p.ProductListParams),
@@ -77,10 +84,40 @@ ROUTES = [
     Route("GET", "/v1/charges", charges.list_all, p.ChargeListParams),
     Route("GET", "/v1/charges/{id}", charges.retrieve),
     Route("POST", "/v1/charges/{id}", charges.update, p.ChargeUpdateParams),
-    Route("GET", "/v1/balance_transactions/{id}", charges.balance_transaction),
+    Route("GET", "/v1/charges/{id}/refunds", refunds.of_charge, p.RefundListParams),
+    Route("POST", REFUNDS, refunds.create, p.RefundCreateParams),
+    Route("GET", REFUNDS, refunds.list_all, p.RefundListParams),
+    Route("GET", f"{REFUNDS}/{{id}}", refunds.retrieve),
+    Route("POST", f"{REFUNDS}/{{id}}", refunds.update, p.RefundUpdateParams),
+    Route("POST", f"{REFUNDS}/{{id}}/cancel", refunds.cancel),
+    Route("GET", DISPUTES, disputes.list_all, p.DisputeListParams),
+    Route("GET", f"{DISPUTES}/{{id}}", disputes.retrieve),
+    Route("POST", f"{DISPUTES}/{{id}}", disputes.update, p.DisputeUpdateParams),
+    Route("POST", f"{DISPUTES}/{{id}}/close", disputes.close),
+    Route("GET", "/v1/balance", balance.retrieve),
+    Route("GET", "/v1/balance_transactions", balance.list_entries, p.BalanceTransactionListParams),
+    Route("GET", "/v1/balance_transactions/{id}", balance.retrieve_entry),
     Route("GET", "/v1/mandates/{id}", charges.mandate),
-    Route("POST", "/v1/payment_methods", payment_methods.create, p.PaymentMethodCreateParams),
-    Route("GET", "/v1/payment_methods/{id}", payment_methods.retrieve),
+    Route("POST", CUSTOMERS, customers.create, p.CustomerCreateParams),
+    Route("GET", CUSTOMERS, customers.list_all, p.CustomerListParams),
+    Route("GET", f"{CUSTOMERS}/{{id}}", customers.retrieve),
+    Route("POST", f"{CUSTOMERS}/{{id}}", customers.update, p.CustomerUpdateParams),
+    Route("DELETE", f"{CUSTOMERS}/{{id}}", customers.delete),
+    Route("GET", f"{CUSTOMERS}/{{id}}/payment_methods", customers.methods, p.CustomerPaymentMethodListParams),
+    Route("GET", f"{CUSTOMERS}/{{id}}/payment_methods/{{id}}", customers.method),
+    Route("POST", METHODS, payment_methods.create, p.PaymentMethodCreateParams),
+    Route("GET", METHODS, payment_methods.list_all, p.PaymentMethodListParams),
+    Route("GET", f"{METHODS}/{{id}}", payment_methods.retrieve),
+    Route("POST", f"{METHODS}/{{id}}", payment_methods.update, p.PaymentMethodUpdateParams),
+    Route("POST", f"{METHODS}/{{id}}/attach", payment_methods.attach, p.PaymentMethodAttachParams),
+    Route("POST", f"{METHODS}/{{id}}/detach", payment_methods.detach),
+    Route("POST", SETUPS, setup_intents.create, p.SetupIntentCreateParams, versioned=True),
+    Route("GET", SETUPS, setup_intents.list_all, p.SetupIntentListParams),
+    Route("GET", f"{SETUPS}/{{id}}", setup_intents.retrieve, p.SetupIntentRetrieveParams),
+    Route("POST", f"{SETUPS}/{{id}}", setup_intents.update, p.SetupIntentUpdateParams, versioned=True),
+    Route("POST", f"{SETUPS}/{{id}}/confirm", setup_intents.confirm, p.SetupIntentConfirmParams, versioned=True),
+    Route("POST", f"{SETUPS}/{{id}}/cancel", setup_intents.cancel, p.SetupIntentCancelParams),
+    Route("GET", "/v1/setup_attempts", setup_intents.attempts, p.SetupAttemptListParams),
     Route("GET", "/v1/events", events.list_all, p.EventListParams),
     Route("GET", "/v1/events/{id}", events.retrieve),
     Route("POST", "/v1/events/{id}/retry", events.retry, EventRetryParams),

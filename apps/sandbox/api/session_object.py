@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from apps.sandbox import payments
+from apps.sandbox import buyers, payments
 from apps.sandbox.call import Call, merged_metadata
 from apps.sandbox.errors import invalid
 from apps.sandbox.store import Object
 
 
-def build(call: Call, session_id: str, code: str, total: int, customer: str | None, expires_at: int) -> Object:
+def build(call: Call, session_id: str, code: str, total: int, customer: Object | None, expires_at: int) -> Object:
     """An open session from the call's checked parameters; not stored."""
     params = call.params
     kinds = _types(params, code)
     email = params.get("customer_email")
+    known_email = email or (customer or {}).get("email")
     options = {"card": {"request_three_d_secure": "automatic"}} if "card" in kinds else {}
     metadata = merged_metadata({}, params.get("metadata") or {})
     intent_data = dict(params.get("payment_intent_data", {}))
@@ -40,10 +41,10 @@ def build(call: Call, session_id: str, code: str, total: int, customer: str | No
         "currency_conversion": None,
         "custom_fields": [],
         "custom_text": _custom_text(params.get("custom_text") or {}),
-        "customer": customer,
+        "customer": customer["id"] if customer else None,
         "customer_account": None,
         "customer_creation": params.get("customer_creation", None if customer else "if_required"),
-        "customer_details": _known_buyer(email) if email else None,
+        "customer_details": _known_buyer(known_email) if known_email else None,
         "customer_email": email,
         "discounts": [],
         "expires_at": expires_at,
@@ -66,7 +67,7 @@ def build(call: Call, session_id: str, code: str, total: int, customer: str | No
         "permissions": None,
         "phone_number_collection": {"enabled": params.get("phone_number_collection", {}).get("enabled", False)},
         "recovered_from": None,
-        "saved_payment_method_options": None,
+        "saved_payment_method_options": buyers.saved_method_options(params),
         "setup_intent": None,
         "shipping_address_collection": params.get("shipping_address_collection") or None,
         "shipping_cost": None,
@@ -79,6 +80,7 @@ def build(call: Call, session_id: str, code: str, total: int, customer: str | No
         "ui_mode": "hosted_page",
         "url": f"{call.base_url}/c/pay/{session_id}",
         "wallet_options": None,
+        "_customer_update": params.get("customer_update", {}),
         "_intent_data": intent_data,
     }
 

@@ -11,6 +11,13 @@ TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FILES = {file.name: (file.read_bytes(), TYPES[file.suffix]) for file in FOLDER.iterdir() if file.suffix in TYPES}
 
 
+def script(request: HttpRequest) -> HttpResponse:
+    """Stripe.js at its usual places, for pages of any origin."""
+    response = view(request, "stripe.js")
+    response["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return response
+
+
 def view(request: HttpRequest, name: str) -> HttpResponse:
     if name not in FILES:
         raise Http404

@@ -7,17 +7,17 @@ from urllib.parse import urlencode, urlsplit
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from apps.sandbox import checkout, payments, runtime
+from apps.sandbox import checkout, payments, runtime, setups
 from apps.sandbox.call import Call
 from apps.sandbox.errors import ApiError
 from apps.sandbox.money import shown
 from apps.sandbox.pages import pay
-from apps.sandbox.store import Object
+from apps.sandbox.store import Object, Transaction
 
 
 def view(request: HttpRequest, intent_id: str) -> HttpResponse:
     with runtime.running().store.read() as tx:
-        intent = tx.find(intent_id, "payment_intent")
+        intent = find(tx, intent_id)
         if intent is None or intent["status"] != "requires_action":
             return render(request, "sandbox/closed.html", {"state": "authenticated"}, status=404)
         if request.method != "POST":
@@ -33,8 +33,14 @@ def view(request: HttpRequest, intent_id: str) -> HttpResponse:
     try:
         return pay.after_payment(*runtime.running().run(decide))
     except ApiError as error:
-        typed = {"email": session["customer_details"]["email"], **_address_of(session)}
+        typed = {"email": session["customer_details"]["email"], "method": intent["payment_method"]}
+        typed |= _address_of(session)
         return pay.again(request, session["id"], typed=typed, problem=error.message)
+
+
+def find(tx: Transaction, intent_id: str) -> Object | None:
+    """The payment or set-up of an id."""
+    return tx.find(intent_id, "payment_intent") or tx.find(intent_id, "setup_intent")
 
 
 def answer(call: Call, intent_id: str, passed: bool) -> Object:
@@ -42,9 +48,11 @@ def answer(call: Call, intent_id: str, passed: bool) -> Object:
 
     Raises ApiError 402 (its effects kept) when the check failed or the card is declined after it.
     """
-    intent = call.get("payment_intent", intent_id)
+    intent = find(call.tx, intent_id) or call.get("payment_intent", intent_id)
     if intent["status"] != "requires_action":
         raise ApiError("This payment does not wait for authentication.")
+    if intent["object"] == "setup_intent":
+        return setups.authenticate(call, intent, passed)
     if not passed:
         raise payments.fail_authentication(call, intent)
     session = checkout.session_of(call, intent)
@@ -56,7 +64,8 @@ def answer(call: Call, intent_id: str, passed: bool) -> Object:
 
 def _page(request: HttpRequest, call: Call, intent: Object) -> HttpResponse:
     method = call.get("payment_method", intent["payment_method"])
-    values = {"intent": intent, "amount": shown(intent["amount"], intent["currency"]), "last4": method["card"]["last4"]}
+    amount = shown(intent["amount"], intent["currency"]) if "amount" in intent else None
+    values = {"intent": intent, "amount": amount, "last4": method["card"]["last4"]}
     return render(request, "sandbox/authenticate.html", values)
 
 
@@ -70,6 +79,7 @@ def _address_of(session: Object) -> dict[str, str]:
 
 def _answer_api(intent: Object, passed: bool) -> HttpResponse:
     """An intent that was confirmed through the API goes back to its `return_url`."""
+    kind = intent["object"]
     target = (intent["next_action"] or {}).get("redirect_to_url", {}).get("return_url")
     status = "succeeded"
     try:
@@ -80,8 +90,8 @@ def _answer_api(intent: Object, passed: bool) -> HttpResponse:
         return HttpResponse("You can close this window.", content_type="text/plain; charset=utf-8")
     query = urlencode(
         {
-            "payment_intent": intent["id"],
-            "payment_intent_client_secret": intent["client_secret"],
+            kind: intent["id"],
+            f"{kind}_client_secret": intent["client_secret"],
             "redirect_status": status,
         }
     )

@@ -8,10 +8,10 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
-from apps.sandbox import checkout, methods, runtime
-from apps.sandbox.api.checkout_sessions import EMAIL
+from apps.sandbox import buyers, checkout, methods, runtime, saved
 from apps.sandbox.call import Call
 from apps.sandbox.cards import BY_IBAN
+from apps.sandbox.customers import EMAIL
 from apps.sandbox.errors import ApiError
 from apps.sandbox.money import shown
 from apps.sandbox.pages.countries import NAMES
@@ -26,6 +26,9 @@ SHOWN_CARDS = (
 )
 
 
+BRANDS = {"amex": "Amex", "diners": "Diners Club", "jcb": "JCB", "unionpay": "UnionPay"}
+
+
 class FormError(Exception):
     """What the buyer typed cannot be used: the field and a sentence about it."""
 
@@ -36,7 +39,7 @@ class FormError(Exception):
 
 def view(request: HttpRequest, session_id: str) -> HttpResponse:
     if request.method == "POST":
-        return _pay(request, session_id)
+        return _remove(request, session_id) if "remove" in request.POST else _pay(request, session_id)
     return again(request, session_id)
 
 
@@ -54,6 +57,8 @@ def show(request: HttpRequest, call: Call, session: Object, **more: Any) -> Http
         for line in checkout.lines(call, session)
     ]
     countries = (session["shipping_address_collection"] or {}).get("allowed_countries", [])
+    customer, kept = buyers.customer_of(call, session), buyers.offered(call, session)
+    keeps = customer is not None or session["customer_creation"] == "always"
     values = {
         "session": session,
         "lines": lines,
@@ -63,13 +68,20 @@ def show(request: HttpRequest, call: Call, session: Object, **more: Any) -> Http
         "countries": sorted(((c, NAMES.get(c, c)) for c in countries), key=lambda pair: pair[1]),
         "card": "card" in session["payment_method_types"],
         "sepa": "sepa_debit" in session["payment_method_types"],
-        "both": len(session["payment_method_types"]) > 1,
-        "typed": {},
+        "several": len(kept) + len(session["payment_method_types"]) > 1,
+        "email": buyers.fixed_email(call, session),
+        "saved": [_saved_card(m) for m in kept],
+        "saves": keeps and buyers.option(session, "payment_method_save"),
+        "removes": buyers.option(session, "payment_method_remove"),
+        "keeps_for": session["_intent_data"].get("setup_future_usage") if keeps else None,
+        "typed": _known_of(customer),
         "cards": SHOWN_CARDS,
         "accounts": [(_spaced(a.iban), a.label) for a in BY_IBAN.values()],
         **more,
     }
-    chosen = values["typed"].get("method") or ("card" if values["card"] else "sepa_debit")
+    choices = [*(m["id"] for m in kept), *session["payment_method_types"]]
+    chosen = values["typed"].get("method", choices[0])
+    chosen = chosen if chosen in choices else session["payment_method_types"][0]
     return render(request, "sandbox/pay.html", {**values, "chosen": chosen})
 
 
@@ -77,6 +89,24 @@ def _product(call: Call, line: Object) -> dict[str, str]:
     product = call.tx.find(line["price"]["product"], "product") or {}
     images = [url for url in product.get("images", []) if url.startswith("https://")]
     return {"detail": product.get("description") or "", "image": images[0] if images else ""}
+
+
+def _saved_card(method: Object) -> dict[str, str]:
+    card = method["card"]
+    return {
+        "id": method["id"],
+        "brand": BRANDS.get(card["brand"], card["brand"].title()),
+        "last4": card["last4"],
+        "expiry": f"{card['exp_month']:02} / {card['exp_year'] % 100:02}",
+    }
+
+
+def _known_of(customer: Object | None) -> dict[str, str]:
+    """What the form is filled with before anything was typed."""
+    shipping = (customer or {}).get("shipping") or {}
+    known = {"card_name": (customer or {}).get("name"), "shipping_name": shipping.get("name")}
+    known |= shipping.get("address", {})
+    return {field: value for field, value in known.items() if value}
 
 
 def _spaced(number: str) -> str:
@@ -107,6 +137,23 @@ def _pay(request: HttpRequest, session_id: str) -> HttpResponse:
     return after_payment(*done) if done else again(request, session_id)
 
 
+def _remove(request: HttpRequest, session_id: str) -> HttpResponse:
+    """Detach a saved card that the buyer does not want to see again, where the session lets them."""
+
+    def remove(call: Call) -> None:
+        session = call.tx.find(session_id, "checkout.session")
+        if session is None or session["status"] != "open" or not buyers.option(session, "payment_method_remove"):
+            return
+        for method in buyers.offered(call, session):
+            if method["id"] == request.POST["remove"]:
+                saved.detach(call, method)
+
+    runtime.running().run(remove)
+    response = HttpResponse(status=303)
+    response["Location"] = request.path
+    return response
+
+
 def again(request: HttpRequest, session_id: str, **more: Any) -> HttpResponse:
     """The page as it stands now, after a try that did not pay."""
     with runtime.running().work() as call:
@@ -131,7 +178,7 @@ def after_payment(session: Object, completed: str | None) -> HttpResponse:
 
 
 def _submit(call: Call, session: Object, typed: dict[str, str]) -> Object:
-    email = session["customer_email"] or typed.get("email", "").strip()
+    email = buyers.fixed_email(call, session) or typed.get("email", "").strip()
     if EMAIL.fullmatch(email) is None:
         raise FormError("email", "Your email is incomplete.")
     shipping = _shipping(session, typed)
@@ -139,7 +186,8 @@ def _submit(call: Call, session: Object, typed: dict[str, str]) -> Object:
     if session["phone_number_collection"]["enabled"] and not phone:
         raise FormError("phone", "A phone number is required.")
     method = None if session["amount_total"] == 0 else _method(call, session, typed, email, shipping)
-    return checkout.pay(call, session, method, email=email, shipping=shipping, phone=phone)
+    save = typed.get("save") == "yes" and method is not None and method["type"] == "card" and not method["customer"]
+    return checkout.pay(call, session, method, email=email, shipping=shipping, phone=phone, save=save)
 
 
 def _shipping(session: Object, typed: dict[str, str]) -> dict[str, Any] | None:
@@ -159,6 +207,9 @@ def _shipping(session: Object, typed: dict[str, str]) -> dict[str, Any] | None:
 
 
 def _method(call: Call, session: Object, typed: dict[str, str], email: str, shipping: dict[str, Any] | None) -> Object:
+    for method in buyers.offered(call, session):
+        if method["id"] == typed.get("method"):
+            return method
     fallback = (shipping or {}).get("name", "")
     address = {"country": (shipping or {}).get("address", {}).get("country")}
     if "card" not in session["payment_method_types"] or (
