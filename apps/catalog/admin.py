@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import get_language
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -44,13 +45,11 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
         if "currency" in cleaned and "price" in cleaned:
             try:
                 amount = money.to_minor(cleaned["price"], cleaned["currency"])
+                money.check_amount(amount, cleaned["currency"])
             except money.InvalidAmount as reason:
                 self.add_error("price", str(reason))
             else:
-                if 0 <= amount <= money.MAX_AMOUNT:
-                    self.instance.amount = amount
-                else:
-                    self.add_error("price", "Out of range.")
+                self.instance.amount = amount
         return cleaned
 
 
@@ -107,3 +106,17 @@ class ProductVariantAdmin(Undeletable):
     readonly_fields = STOCK
     autocomplete_fields = ("product",)
     inlines = (PriceInline,)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """A price below the smallest payment is advised against, not refused: a cart may hold more than this."""
+        super().save_formset(request, form, formset, change)
+        if formset.model is not Price:
+            return
+        for price in (*formset.new_objects, *(row for row, _ in formset.changed_objects)):
+            if money.is_below_minimum(price.amount, price.currency):
+                smallest = money.SMALLEST_PAYMENTS[price.currency]
+                shown, least = (
+                    money.format_money(amount, price.currency, get_language() or "en")
+                    for amount in (price.amount, smallest)
+                )
+                messages.warning(request, f"{shown} is less than Stripe takes in one payment, which is {least}.")

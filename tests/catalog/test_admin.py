@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib import messages
+from django.contrib.messages import get_messages
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import User
 from apps.catalog.models import Category, Price, Product, ProductVariant
+from apps.common.money import decimals, to_major
 from tests.support.shop import make_variant
 
 pytestmark = pytest.mark.django_db
@@ -56,12 +60,49 @@ def test_prices_are_shown_and_changed_in_major_units(owner: Client, mug: Product
 
 @pytest.mark.parametrize(
     ("currency", "price"),
-    [("USD", "12.505"), ("JPY", "12.50"), ("USD", "-1"), ("USD", "x"), ("USD", "1000000"), ("XXX", "1"), ("USD", "")],
+    [
+        ("USD", "12.505"),
+        ("JPY", "12.50"),
+        ("USD", "-1"),
+        ("USD", "x"),
+        ("USD", "1000000"),
+        ("XXX", "1"),
+        ("USD", ""),
+        ("ISK", "5.50"),
+        ("KWD", "1.005"),
+    ],
 )
 def test_price_that_cannot_be_is_refused(owner: Client, mug: ProductVariant, currency: str, price: str) -> None:
     posted = form(mug, price_row(mug, currency=currency, price=price))
     assert owner.post(f"{VARIANTS}{mug.pk}/change/", posted).status_code == 200
     assert Price.objects.values_list("currency", "amount").get() == ("USD", 1250)
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "advice"),
+    [
+        ("USD", "0.49", "$0.49 is less than Stripe takes in one payment, which is $0.50."),
+        ("HUF", "174.99", "HUF\u00a0174.99 is less than Stripe takes in one payment, which is HUF\u00a0175.00."),
+        ("USD", "0.50", ""),
+        ("USD", "0", ""),
+        ("KWD", "0.010", ""),
+    ],
+)
+def test_a_price_below_the_smallest_payment_is_saved_with_advice(
+    owner: Client, mug: ProductVariant, currency: str, price: str, advice: str
+) -> None:
+    posted = form(mug, price_row(mug, currency=currency, price=price))
+    answer = owner.post(f"{VARIANTS}{mug.pk}/change/", posted)
+    assert answer.status_code == 302
+    assert to_major(mug.prices.get().amount, currency) == f"{Decimal(price):.{decimals(currency)}f}"
+    told = [str(message) for message in get_messages(answer.wsgi_request) if message.level == messages.WARNING]
+    assert told == ([advice] if advice else [])
+
+
+def test_a_price_that_stays_as_it_was_is_not_advised_against_again(owner: Client, mug: ProductVariant) -> None:
+    mug.prices.update(amount=1)
+    answer = owner.post(f"{VARIANTS}{mug.pk}/change/", form(mug, price_row(mug, price="0.01"), name="Green"))
+    assert [m.level for m in get_messages(answer.wsgi_request)] == [messages.SUCCESS]
 
 
 def test_stock_is_read_and_never_written_here(owner: Client, mug: ProductVariant) -> None:

@@ -71,7 +71,7 @@ def test_refusal_after_work_began_is_kept(shop: Shop, stripe_sandbox: Stripe) ->
 
 
 def test_failure_that_may_pass_is_not_kept(buyer: Shop, stripe_sandbox: Stripe, monkeypatch: Any) -> None:
-    monkeypatch.setattr("apps.payment.gateway.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("apps.payment.gateway.calls.time.sleep", lambda seconds: None)
     stripe_sandbox.sandbox.faults("500", times=20)
     assert keyed(buyer).status_code == 503
     assert IdempotencyKey.objects.count() == 0
