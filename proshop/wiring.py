@@ -19,8 +19,7 @@ def connect() -> None:
 
     subscribe("order.paid", "cart", take_bought_off_cart)
     subscribe("order.paid", "mail", mail.order_paid)
-    # The confirmation goes out once, whichever of the two comes first with an e-mail address.
-    subscribe("order.contact_learned", "mail", mail.order_paid)
+    subscribe("order.contact_learned", "mail", mail.order_contact_learned)
     subscribe("order.processing", "mail", mail.order_processing)
     subscribe("order.payment_failed", "mail", mail.order_payment_failed)
     subscribe("payment.attention", "mail", mail.attention)

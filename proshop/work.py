@@ -14,9 +14,12 @@ from apps.cart.services import forget_old_anonymous_carts
 from apps.common import idempotency, limits
 from apps.notifications import services as notifications
 from apps.outbox import services as outbox
+from apps.payment.services.carrying_out import finish_refunds
 from apps.payment.services.cases import watch_delayed_payments
+from apps.payment.services.customers import tell_changes
 from apps.payment.services.expiry import expire_due_orders
-from apps.payment.services.sessions import finish_unanswered
+from apps.payment.services.methods import finish_removals
+from apps.payment.services.provider import finish_unanswered
 from apps.payment.webhooks import inbox
 
 logger = logging.getLogger(__name__)
@@ -27,6 +30,9 @@ Job = Callable[[], int]
 JOBS: dict[str, Job] = {
     "events": inbox.process_due,
     "unanswered": finish_unanswered,
+    "refunds": finish_refunds,
+    "removed methods": finish_removals,
+    "changed customers": tell_changes,
     "expiring orders": expire_due_orders,
     "deliveries": outbox.deliver_due,
     "mails": notifications.send_due,

@@ -57,6 +57,13 @@ class StockMovement(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     order_id = models.BigIntegerField(null=True)
     reason = models.CharField(max_length=200, blank=True)
+    effect = models.CharField(
+        max_length=80,
+        null=True,
+        blank=True,
+        unique=True,
+        help_text="What brought it about, where that may happen only once.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -81,6 +81,30 @@ def sell(*, order_id: int) -> None:
     )
 
 
+def restock(*, order_id: int, quantities: Mapping[int, int], effect: str) -> None:
+    """Put sold goods of an order back (variant id to quantity); the same `effect` again changes nothing.
+
+    Variants whose stock is not counted any more pass untouched.
+    """
+    counted = {v.pk: quantities[v.pk] for v in lock_variants(quantities) if v.stock is not None}
+    done = StockMovement.objects.filter(effect__in=[f"{effect}/{pk}" for pk in counted]).values_list("variant_id")
+    fresh = {pk: n for pk, n in counted.items() if (pk,) not in set(done)}
+    if not fresh:
+        return
+    StockMovement.objects.bulk_create(
+        StockMovement(
+            variant_id=pk,
+            quantity=n,
+            kind=StockMovement.Kind.RESTOCK,
+            order_id=order_id,
+            reason="refunded",
+            effect=f"{effect}/{pk}",
+        )
+        for pk, n in sorted(fresh.items())
+    )
+    ProductVariant.objects.filter(pk__in=fresh).update(stock=F("stock") + _per_variant(fresh))
+
+
 def own_holds(*, variant_ids: Iterable[int], cart_ids: Iterable[int] | QuerySet[Any]) -> dict[int, int]:
     """What the open orders of these carts hold, per variant.
 

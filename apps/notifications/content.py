@@ -44,7 +44,9 @@ def _reset(ids: Context) -> dict[str, Any]:
 
 
 def _attention(ids: Context) -> dict[str, Any]:
-    case = AttentionCase.objects.select_related("payment__order").get(payment=ids["payment_id"], kind=ids["kind"])
+    case = AttentionCase.objects.select_related("payment__order").get(
+        payment=ids["payment_id"], kind=ids["kind"], object_id=ids.get("object_id", "")
+    )
     return {
         "payment": case.payment,
         "detail": case.detail,

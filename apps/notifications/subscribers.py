@@ -27,10 +27,23 @@ def order_payment_failed(payload: dict[str, Any]) -> None:
         _to_buyer("payment_failed", order.pk, key=f"{order.pk}/{order.transitions}")
 
 
+def order_contact_learned(payload: dict[str, Any]) -> None:
+    """The address came after the event that a mail was due for: the mail of where the order stands now is sent."""
+    order = Order.objects.get(pk=payload["order_id"])
+    tell = {
+        Order.PaymentStatus.PAID: order_paid,
+        Order.PaymentStatus.PROCESSING: order_processing,
+        Order.PaymentStatus.FAILED: order_payment_failed,
+    }.get(Order.PaymentStatus(order.payment_status))
+    if tell is not None:
+        tell(payload)
+
+
 def attention(payload: dict[str, Any]) -> None:
     """Money that a person has to look at: every active owner of the shop is told."""
     for owner in User.objects.filter(is_superuser=True, is_active=True):
-        key = f"{payload['payment_id']}/{payload['kind']}/{owner.pk}"
+        about = payload.get("object_id") or payload["payment_id"]
+        key = f"{about}/{payload['kind']}/{owner.pk}"[:80]
         queue_mail(kind="attention", key=key, recipient=owner.email, ids=payload)
 
 

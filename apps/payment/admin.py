@@ -10,7 +10,14 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
 from apps.common.admin import MajorUnits, ReadOnlyAdmin, ReadOnlyInline
-from apps.payment.models import AttentionCase, Payment, PaymentLog, Refund, StripeWebhookEvent
+from apps.payment.models import (
+    AttentionCase,
+    Payment,
+    PaymentLog,
+    Refund,
+    StripeWebhookEvent,
+    StripeWebhookSecret,
+)
 from apps.payment.webhooks import inbox
 
 
@@ -94,3 +101,10 @@ class StripeWebhookEventAdmin(ReadOnlyAdmin):
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("payment.change_stripewebhookevent"))
+
+
+@admin.register(StripeWebhookSecret)
+class StripeWebhookSecretAdmin(ReadOnlyAdmin):
+    """Which secret verifies events; one that stopped when it was rolled can be taken out of the environment."""
+
+    list_display = ("fingerprint", "first_seen_at", "last_verified_at")

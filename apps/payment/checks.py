@@ -6,16 +6,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 LOOPBACK = ("127.0.0.1", "::1")
+SECRET_PREFIXES = ("sk_test_", "sk_live_", "rk_test_", "rk_live_")
+PUBLIC_PREFIXES = ("pk_test_", "pk_live_")
 
 
 @register(Tags.security)
 def check_setup(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Every reason not to start, as Django's system checks."""
-    return [Error(reason, id=f"proshop.E{number:03d}") for number, reason in _reasons()]
+    """Every reason not to start, and what looks odd, as Django's system checks."""
+    return [
+        *(Error(reason, id=f"proshop.E{number:03d}") for number, reason in _reasons()),
+        *(checks.Warning(doubt, id=f"proshop.W{number:03d}") for number, doubt in _doubts()),
+    ]
 
 
 def refuse_unsafe_setup() -> None:
@@ -52,5 +58,21 @@ def _reasons() -> list[tuple[int, str]]:
             bool(settings.STRIPE_API_BASE) and (base.scheme, base.hostname in LOOPBACK) != ("http", True),
             "STRIPE_API_BASE is not an http://127.0.0.1 address: it is for the local sandbox alone.",
         ),
+        (
+            11,
+            bool(secret) and not secret.startswith(SECRET_PREFIXES),
+            "STRIPE_SECRET_KEY is no secret key (sk_test_, sk_live_) and no restricted one (rk_test_, rk_live_).",
+        ),
+        # GET /api/payment/config/ hands it to everybody: a secret key here would be given away.
+        (
+            12,
+            bool(public) and not public.startswith(PUBLIC_PREFIXES),
+            "STRIPE_PUBLIC_KEY is no publishable key (pk_test_, pk_live_).",
+        ),
     ]
     return [(number, reason) for number, broken, reason in rules if broken]
+
+
+def _doubts() -> list[tuple[int, str]]:
+    odd = [secret for secret in settings.STRIPE_WEBHOOK_SECRETS if not secret.startswith("whsec_")]
+    return [(1, "STRIPE_WEBHOOK_SECRET holds a value that does not begin with whsec_.")] if odd else []

@@ -44,6 +44,58 @@ def test_restricted_keys_are_as_good(settings: Any, key: str) -> None:
     assert reasons() == []
 
 
+@pytest.mark.parametrize("mode", ["test", "live"])
+@pytest.mark.parametrize("secret", ["sk_test_x", "sk_live_x", "rk_test_x", "rk_live_x"])
+@pytest.mark.parametrize("public", ["pk_test_x", "pk_live_x"])
+def test_keys_of_the_other_mode_are_refused_in_every_mixture(
+    settings: Any, mode: str, secret: str, public: str
+) -> None:
+    changes = LIVE if mode == "live" else {}
+    for name, value in (changes | {"STRIPE_SECRET_KEY": secret, "STRIPE_PUBLIC_KEY": public}).items():
+        setattr(settings, name, value)
+    other = "test" if mode == "live" else "live"
+    if f"_{other}_" in secret or f"_{other}_" in public:
+        number = "E003" if mode == "live" else "E007"
+        assert reasons() == [f"proshop.{number} PAYMENT_ENV is {mode} and a Stripe key is a {other} key."]
+    else:
+        assert reasons() == []
+
+
+@pytest.mark.parametrize("key", ["pk_test_x", "whsec_x", "test", "sk_test", "SK_TEST_x", "ek_test_x"])
+def test_a_secret_key_of_another_kind_is_refused_without_being_shown(settings: Any, key: str) -> None:
+    settings.STRIPE_SECRET_KEY = key
+    assert reasons() == [
+        "proshop.E011 STRIPE_SECRET_KEY is no secret key (sk_test_, sk_live_) and no restricted one "
+        "(rk_test_, rk_live_)."
+    ]
+
+
+@pytest.mark.parametrize("key", ["sk_test_x", "rk_test_x", "whsec_x", "test", "pk_x"])
+def test_a_public_key_of_another_kind_is_refused_without_being_shown(settings: Any, key: str) -> None:
+    settings.STRIPE_PUBLIC_KEY = key
+    assert reasons() == ["proshop.E012 STRIPE_PUBLIC_KEY is no publishable key (pk_test_, pk_live_)."]
+
+
+def test_no_public_key_is_fine_in_test_mode(settings: Any) -> None:
+    settings.STRIPE_PUBLIC_KEY = ""
+    assert reasons() == []
+
+
+def test_an_odd_webhook_secret_is_a_warning_and_starts(settings: Any) -> None:
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_x", "odd-value"]
+    assert reasons() == ["proshop.W001 STRIPE_WEBHOOK_SECRET holds a value that does not begin with whsec_."]
+    assert [message.is_serious() for message in check_setup()] == [False]
+    refuse_unsafe_setup()
+
+
+def test_management_commands_refuse_an_unsafe_set_up_too() -> None:
+    sound = start(CHECK)
+    assert sound.returncode == 0, sound.stderr
+    unsafe = start(CHECK, STRIPE_SECRET_KEY="pk_test_x")
+    assert unsafe.returncode == 1
+    assert "proshop.E011" in unsafe.stderr
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -71,6 +123,17 @@ def test_each_reason_not_to_start(settings: Any, changes: dict[str, Any], reason
     assert reasons() == [f"proshop.{reason}"]
     with pytest.raises(ImproperlyConfigured):
         refuse_unsafe_setup()
+
+
+CHECK = (
+    "import os; os.environ['DJANGO_SETTINGS_MODULE']='proshop.settings.production';"
+    "from django.core.management import execute_from_command_line; execute_from_command_line(['', 'check'])"
+)
+SHOW = (
+    "import os; os.environ['DJANGO_SETTINGS_MODULE']='proshop.settings.production';"
+    "from django.conf import settings as s;"
+    "print(s.STRIPE_SECRET_KEY, s.STRIPE_PUBLIC_KEY, s.STRIPE_WEBHOOK_SECRETS)"
+)
 
 
 def start(module: str = "import proshop.wsgi", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -116,16 +179,35 @@ def test_wsgi_refuses_to_start_and_names_the_reason(environment: dict[str, str],
 
 
 def test_the_mode_picks_its_own_keys() -> None:
-    show = (
-        "import os; os.environ['DJANGO_SETTINGS_MODULE']='proshop.settings.production';"
-        "from django.conf import settings as s;"
-        "print(s.STRIPE_SECRET_KEY, s.STRIPE_PUBLIC_KEY, s.STRIPE_WEBHOOK_SECRETS)"
-    )
     keys = {
         "STRIPE_SECRET_KEY_TEST": "sk_test_own",
         "STRIPE_SECRET_KEY_LIVE": "rk_live_own",
         "STRIPE_PUBLISHABLE_KEY": "pk_test_alias",
         "STRIPE_WEBHOOK_SECRET_TEST": "whsec_new, whsec_old",
     }
-    assert start(show, **keys).stdout == "sk_test_own pk_test_alias ['whsec_new', 'whsec_old']\n"
-    assert start(show, **keys, PAYMENT_ENV="live").stdout.startswith("rk_live_own ")
+    assert start(SHOW, **keys).stdout == "sk_test_own pk_test_alias ['whsec_new', 'whsec_old']\n"
+    assert start(SHOW, **keys, PAYMENT_ENV="live").stdout.startswith("rk_live_own ")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("STRIPE_SECRET_KEY", 0), ("STRIPE_PUBLIC_KEY", 1), ("STRIPE_PUBLISHABLE_KEY", 1), ("STRIPE_WEBHOOK_SECRET", 2)],
+)
+def test_every_name_is_picked_by_mode_before_the_plain_one(name: str, place: int) -> None:
+    values = {name: "plain", f"{name}_TEST": "of-test", f"{name}_LIVE": "of-live"}
+    others = {} if place == 1 else {"STRIPE_PUBLIC_KEY": "-"}
+
+    def picked(mode: str, **given: str) -> str:
+        return start(SHOW, **others | given, PAYMENT_ENV=mode).stdout.split()[place].strip("[]'")
+
+    assert picked("test", **values) == "of-test"
+    assert picked("live", **values) == "of-live"
+    assert picked("live", **{name: "plain", f"{name}_TEST": "of-test"}) == "plain"
+    assert picked("test", **{name: "plain", f"{name}_TEST": " "}) == "plain"
+
+
+def test_a_publishable_key_of_the_mode_goes_before_a_plain_public_key() -> None:
+    keys = {"STRIPE_PUBLIC_KEY": "pk_test_plain", "STRIPE_PUBLISHABLE_KEY_TEST": "pk_test_mode"}
+    assert start(SHOW, **keys).stdout.split()[1] == "pk_test_mode"
+    both = {"STRIPE_PUBLIC_KEY_TEST": "pk_test_public", "STRIPE_PUBLISHABLE_KEY_TEST": "pk_test_publishable"}
+    assert start(SHOW, **both).stdout.split()[1] == "pk_test_public"

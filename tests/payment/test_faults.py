@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from apps.orders.models import Order
 from apps.payment import gateway
+from apps.payment.gateway import calls
 from apps.payment.models import Payment
-from apps.payment.services.sessions import finish_unanswered
+from apps.payment.services.provider import finish_unanswered
 from tests.support.shop import Shop, Stripe, make_variant
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]
@@ -22,9 +23,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries follow each other at once, and a silent Stripe is given up after a second."""
-    monkeypatch.setattr(gateway.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(gateway, "READ_SECONDS", 1.0)
-    gateway._client.cache_clear()
+    monkeypatch.setattr(calls.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(calls, "READ_SECONDS", 1.0)
+    calls._client.cache_clear()
 
 
 @pytest.fixture
@@ -125,13 +126,13 @@ def test_too_many_waiting_calls_turn_the_next_away(
     filled: Shop, stripe_sandbox: Stripe, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.STRIPE_CALLS_AT_ONCE = 1
-    gateway._waiting.cache_clear()
+    calls._waiting.cache_clear()
     try:
-        with gateway._one_of_few():
+        with calls._one_of_few():
             answer = filled.checkout()
         assert (answer.status_code, answer["Retry-After"]) == (503, "1")
     finally:
-        gateway._waiting.cache_clear()
+        calls._waiting.cache_clear()
 
 
 def test_status_answers_what_is_stored_when_stripe_is_away(filled: Shop, stripe_sandbox: Stripe) -> None:

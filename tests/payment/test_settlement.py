@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from apps.inventory.models import StockMovement
@@ -19,7 +20,7 @@ from apps.payment.invariants import verify
 from apps.payment.models import AttentionCase, Payment, Refund, StripeWebhookEvent
 from apps.payment.services.cases import watch_delayed_payments
 from apps.payment.services.expiry import expire_due_orders
-from apps.payment.services.settlement import PaidFacts, settle_payment
+from apps.payment.services.settlement import PaidFacts, apply_paid
 from apps.payment.webhooks import inbox
 from tests.support.shop import Shop, Stripe, deliver, make_variant
 
@@ -29,6 +30,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def facts(payment: Payment, **changes: Any) -> PaidFacts:
     told = {"reference": payment.reference, "amount": payment.amount, "currency": payment.currency}
     return PaidFacts(**(told | {"payment_intent_id": f"pi_{payment.pk}"} | changes))
+
+
+def settle_payment(told: PaidFacts) -> Payment:
+    with transaction.atomic(durable=True):
+        return apply_paid(told)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from django.test import Client
 
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.webhooks import inbox
+from apps.payment.webhooks.handling import of_snapshot
 from tests.support.sandbox import WEBHOOK_SECRET
 from tests.support.shop import deliver, sign
 
@@ -179,10 +180,19 @@ def test_client_secrets_are_blanked_wherever_they_stand() -> None:
     assert "_secret_y" not in StripeWebhookEvent.objects.get().payload
 
 
-def test_event_of_the_other_mode_is_kept_and_ignored() -> None:
-    deliver(event(type="checkout.session.completed", livemode=True))
+@pytest.mark.parametrize(("mode", "livemode"), [("test", True), ("live", False)])
+def test_event_of_the_other_mode_is_kept_and_ignored(settings: Any, mode: str, livemode: bool) -> None:
+    settings.PAYMENT_ENV = mode
+    deliver(event(type="checkout.session.completed", livemode=livemode))
     stored = StripeWebhookEvent.objects.get()
     assert (stored.state, stored.reason) == ("ignored", "of the other mode")
+
+
+@pytest.mark.parametrize(("mode", "livemode"), [("test", False), ("live", True)])
+def test_event_of_the_own_mode_is_worked_on(settings: Any, mode: str, livemode: bool) -> None:
+    settings.PAYMENT_ENV = mode
+    deliver(event(type="payment_intent.succeeded", livemode=livemode))
+    assert StripeWebhookEvent.objects.get().reason == "its object carries no reference of ours"
 
 
 def test_storing_that_fails_answers_503_so_that_stripe_sends_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +234,7 @@ def test_worker_that_dies_only_delays_its_event(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(inbox, "_wake", None)
     deliver(event(type="payment_intent.succeeded"))
-    monkeypatch.setitem(inbox.HANDLERS, "payment_intent.succeeded", die)
+    monkeypatch.setitem(inbox.HANDLERS, "payment_intent.succeeded", of_snapshot(die))
     with pytest.raises(Killed):
         inbox.process_due()
     monkeypatch.undo()

@@ -23,8 +23,8 @@ from apps.orders.models import Order
 from apps.orders.services.numbers import next_number
 from apps.payment.invariants import verify
 from apps.payment.models import Payment, PaymentLog, StripeWebhookEvent
-from apps.payment.services import checkout
-from apps.payment.services.checkout import expire_order
+from apps.payment.services import checkout, ordering
+from apps.payment.services.ordering import expire_order
 from apps.payment.webhooks import inbox
 from tests.support.shop import Shop, Stripe, deliver, in_parallel, make_user, make_variant
 
@@ -56,7 +56,7 @@ def no_stripe(monkeypatch: pytest.MonkeyPatch) -> None:
         payment.refresh_from_db()
         return payment
 
-    monkeypatch.setattr(checkout, "open_session", opened)
+    monkeypatch.setattr(ordering, "open_at_stripe", opened)
     monkeypatch.setattr(checkout, "ask_stripe", lambda payment: payment)
 
 
@@ -142,7 +142,7 @@ def test_control_without_the_look_at_standing_orders_a_second_order_is_tried(str
     buyer = Shop()
     buyer.add(make_variant(stock=5))
     assert buyer.checkout().status_code == 201
-    with mock.patch.object(checkout, "unsettled_orders", return_value=[]), pytest.raises(IntegrityError):
+    with mock.patch.object(ordering, "unsettled_orders", return_value=[]), pytest.raises(IntegrityError):
         buyer.checkout()
     assert Order.objects.count() == 1
 

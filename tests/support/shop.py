@@ -14,6 +14,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.catalog.models import Category, Price, Product, ProductVariant
+from proshop.work import run_round
 from tests.support.sandbox import WEBHOOK_SECRET, Sandbox
 
 
@@ -67,6 +68,13 @@ class Shop:
     def checkout(self, **body: Any) -> HttpResponse:
         return self.post("/api/payment/checkout/", body)
 
+    def buy(self, stripe: Stripe, payment_method: str = "pm_card_visa", **body: Any) -> dict[str, Any]:
+        """Check the cart out on Stripe's page and pay there; the answer of the checkout."""
+        bought = self.checkout(**body).json()
+        stripe.pay(bought["session_id"], payment_method)
+        stripe.digest()
+        return bought
+
     def retry(self, bought: Mapping[str, Any]) -> HttpResponse:
         return self.post(
             "/api/payment/checkout/",
@@ -116,6 +124,25 @@ class Stripe:
             answer = deliver(event)
             assert answer.status_code == 200, (event["type"], answer.content)
         return [event["type"] for event in events]
+
+    def digest(self) -> list[str]:
+        """Deliver what is new and do the work behind it, also what has to ask Stripe. Returns the types."""
+        types = self.deliver_new()
+        work()
+        return types
+
+    def settle_later_work(self, seconds: float = 4000) -> list[str]:
+        """Let what is under way at Stripe come to its end, and digest what it tells."""
+        self.sandbox.control("advance", seconds=seconds)
+        return self.digest()
+
+
+def work() -> None:
+    """What `manage.py work --once` does."""
+    for _ in range(50):
+        if not run_round():
+            return
+    raise AssertionError("the work never ended")
 
 
 def in_parallel(jobs: Iterable[Callable[[], Any]], *, threads: int) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from django.utils import timezone
@@ -51,6 +52,37 @@ def learn_contact(order: Order, *, email: str, address: dict[str, str] | None) -
     Order.objects.filter(pk=order.pk).update(**new)
     if "email" in new:
         publish("order.contact_learned", str(order.pk), {"order_id": order.pk})
+
+
+def correct_contact(order_id: int, *, email: str, address: dict[str, str] | None) -> None:
+    """Take over the e-mail and address that a buyer gives anew for an order that is not paid yet."""
+    new: dict[str, object] = {}
+    if email:
+        new["email"] = email
+    if address:
+        new["shipping_address"] = address
+    if new:
+        Order.objects.filter(pk=order_id, status=S.PENDING).update(**new)
+
+
+def apply_refunds(order: Order, *, refunded: int, lines: Mapping[int, int], reason: str) -> None:
+    """Show on a locked, paid order what of its money and of which lines went back.
+
+    `refunded` is the sum of succeeded refunds in minor units, `lines` the quantity per line that they name. The
+    refund that completes the total refunds every line. Both may go down again: a refund can fail days later.
+    """
+    for item in order.items.all():
+        quantity = item.quantity if refunded >= order.total else min(item.quantity, lines.get(item.pk, 0))
+        if quantity != item.refunded_quantity:
+            OrderItem.objects.filter(pk=item.pk).update(refunded_quantity=quantity)
+    if order.is_paid:
+        state.move(
+            order, payment_status=state.payment_status_after(total=order.total, refunded=refunded), reason=reason
+        )
+
+
+def flag_dispute(order: Order, *, disputed: bool) -> None:
+    Order.objects.filter(pk=order.pk).update(disputed=disputed)
 
 
 def mark_order_processing(order: Order, *, email: str, address: dict[str, str] | None) -> None:

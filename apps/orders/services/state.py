@@ -52,6 +52,13 @@ class StaleOrder(Exception):
     """The order is not in the state that the caller saw. Lock it and look again."""
 
 
+def payment_status_after(*, total: int, refunded: int) -> str:
+    """What a paid order's payment_status is, given the sum of its succeeded refunds. Minor units."""
+    if refunded <= 0:
+        return P.PAID
+    return P.REFUNDED if refunded >= total else P.PARTIALLY_REFUNDED
+
+
 def open_log(order: Order, *, reason: str) -> None:
     """Write the first log row of a new order."""
     _write(order, before=("", ""), reason=reason, seq=1)

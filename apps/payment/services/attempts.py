@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,21 +34,40 @@ def next_attempt_number(order: Order) -> int:
     return 1 + (Payment.objects.filter(order=order).aggregate(last=Max("attempt"))["last"] or 0)
 
 
-def open_checkout_attempt(order: Order, *, number: int) -> Payment:
-    """Write the intention to collect a locked order's total on Stripe's page, in the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a buyer wants to pay. `customer` is Stripe's id of the signed-in buyer, `method` of a saved method."""
+
+    channel: str = Payment.Channel.SESSION
+    customer: str = ""
+    method: str = ""
+    save_method: bool = False
+
+
+def open_attempt(order: Order, *, number: int, wish: Wish) -> Payment:
+    """Write the intention to collect a locked order's total, in the caller's transaction.
 
     Key and parameters are stored with it, so that whoever finds the row can repeat the very same request.
     """
     reference = REFERENCE_PREFIX + secrets.token_hex(16)
+    params = (
+        _session_params(order, reference, wish)
+        if wish.channel == Payment.Channel.SESSION
+        else (_intent_params(order, reference, wish))
+    )
     payment = Payment.objects.create(
         order=order,
         attempt=number,
+        channel=wish.channel,
         reference=reference,
         amount=order.total,
         currency=order.currency,
         livemode=settings.PAYMENT_ENV == "live",
+        stripe_customer_id=wish.customer,
+        stripe_method_id=wish.method,
+        saves_method=wish.save_method,
         idempotency_key=f"{reference}-1",
-        request_params=json.dumps(_session_params(order, reference)),
+        request_params=json.dumps(params),
     )
     write_log(payment, "opened", before="")
     return payment
@@ -95,16 +115,17 @@ def write_log(
     )
 
 
-def _session_params(order: Order, reference: str) -> dict[str, Any]:
+def _session_params(order: Order, reference: str, wish: Wish) -> dict[str, Any]:
     items = list(OrderItem.objects.filter(order=order).order_by("pk"))
-    metadata = {"proshop_payment": reference, "proshop_order": order.number}
+    metadata = _metadata(order, reference)
     if order.expires_at is None:
         raise DomainError("The order holds nothing.", code="order_not_held", status=409)
+    intent_data: dict[str, Any] = {"metadata": metadata, **_capture()}
     params: dict[str, Any] = {
         "mode": "payment",
         "client_reference_id": reference,
         "metadata": metadata,
-        "payment_intent_data": {"metadata": metadata},
+        "payment_intent_data": intent_data,
         "line_items": [_line(item, order.currency) for item in items],
         "success_url": settings.FRONTEND_URL + settings.CHECKOUT_SUCCESS_PATH,
         "cancel_url": settings.FRONTEND_URL + settings.CHECKOUT_CANCEL_PATH.replace("{number}", order.number),
@@ -113,11 +134,50 @@ def _session_params(order: Order, reference: str) -> dict[str, Any]:
         "adaptive_pricing": {"enabled": False},
         "managed_payments": {"enabled": False},
     }
-    if order.email:
+    if wish.customer:
+        params["customer"] = wish.customer
+        if wish.save_method:
+            intent_data["setup_future_usage"] = "off_session"
+        # The page offers what the buyer has saved, and asks whether to save what is new.
+        params["saved_payment_method_options"] = {
+            "payment_method_save": "disabled" if wish.save_method else "enabled",
+            "allow_redisplay_filters": ["always", "unspecified"],
+        }
+    elif order.email:
         params["customer_email"] = order.email
     if any(item.kind == "physical" for item in items) and order.shipping_address is None:
         params["shipping_address_collection"] = {"allowed_countries": settings.SHIPPING_COUNTRIES}
     return params
+
+
+def _intent_params(order: Order, reference: str, wish: Wish) -> dict[str, Any]:
+    params: dict[str, Any] = {
+        "amount": order.total,
+        "currency": order.currency.lower(),
+        "description": f"Order {order.number}",
+        "metadata": _metadata(order, reference),
+        "automatic_payment_methods": {"enabled": True},
+        **_capture(),
+    }
+    if wish.customer:
+        params["customer"] = wish.customer
+    if wish.method:
+        params["payment_method"] = wish.method
+    if wish.save_method:
+        params["setup_future_usage"] = "off_session"
+    if order.shipping_address:
+        address = {name: value for name, value in order.shipping_address.items() if name != "name" and value}
+        params["shipping"] = {"name": order.shipping_address.get("name") or order.email, "address": address}
+    return params
+
+
+def _metadata(order: Order, reference: str) -> dict[str, str]:
+    return {"proshop_payment": reference, "proshop_order": order.number}
+
+
+def _capture() -> dict[str, str]:
+    """Manual: cards are only authorised, and staff captures within seven days."""
+    return {"capture_method": "manual"} if settings.CAPTURE_METHOD == "manual" else {}
 
 
 def _line(item: OrderItem, currency: str) -> dict[str, Any]:

@@ -14,15 +14,25 @@ LONG_ON_ITS_WAY = timedelta(days=14)
 """A bank debit that has not settled by then is worth a look; its hold has no expiry."""
 
 
-def open_case(payment: Payment, *, kind: str, detail: str) -> None:
-    """Open a case in the caller's transaction and have the owners told. One per payment and kind."""
-    _, opened = AttentionCase.objects.get_or_create(payment=payment, kind=kind, defaults={"detail": detail[:500]})
+def open_case(payment: Payment, *, kind: str, detail: str, object_id: str = "") -> None:
+    """Open a case in the caller's transaction and have the owners told. One per payment, kind and object."""
+    _, opened = AttentionCase.objects.get_or_create(
+        payment=payment, kind=kind, object_id=object_id, defaults={"detail": detail[:500]}
+    )
     if opened:
         publish(
             "payment.attention",
-            f"{payment.pk}/{kind}",
-            {"payment_id": payment.pk, "order_id": payment.order_id, "kind": kind},
+            f"{payment.pk}/{kind}/{object_id}".rstrip("/"),
+            {"payment_id": payment.pk, "order_id": payment.order_id, "kind": kind, "object_id": object_id},
         )
+
+
+def solve_cases(payment: Payment, *, kinds: tuple[str, ...], note: str, object_id: str | None = None) -> None:
+    """Close what has solved itself, in the caller's transaction. The case stays in the list with its note."""
+    cases = AttentionCase.objects.filter(payment=payment, kind__in=kinds, solved_at=None)
+    if object_id is not None:
+        cases = cases.filter(object_id=object_id)
+    cases.update(solved_at=timezone.now(), note=note)
 
 
 def watch_delayed_payments() -> int:

@@ -8,22 +8,10 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.payment.declines import sentence_for
 from apps.payment.gateway import id_of
 from apps.payment.services.attempts import save, write_log
 from apps.payment.services.settlement import lock_by_reference
-
-SENSITIVE_DECLINES = frozenset({"lost_card", "stolen_card", "fraudulent", "pickup_card", "merchant_blacklist"})
-"""Reasons that a buyer, who may be a thief, is never told. Source: https://docs.stripe.com/declines/codes"""
-
-DECLINE_SENTENCES = {
-    "insufficient_funds": "The card has insufficient funds.",
-    "expired_card": "The card has expired.",
-    "incorrect_cvc": "The card's security code is wrong.",
-    "processing_error": "The card could not be processed. Try again in a moment.",
-    "authentication_required": "The bank asks for a confirmation that did not come.",
-    "card_velocity_exceeded": "The card is over its limit.",
-}
-DECLINED = "The card was declined. Try another one, or ask your bank."
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +69,3 @@ def note_decline(*, reference: str, object_id: str, code: str, event_id: str) ->
     write_log(payment, "declined", before=payment.status, object_id=object_id, event_id=event_id, detail=code)
     if payment.is_open:
         save(payment, failure_code=code[:80], failure_message=sentence_for(code))
-
-
-def sentence_for(code: str) -> str:
-    """A sentence fit for the buyer. Lost, stolen and fraud read like any other decline."""
-    return DECLINED if code in SENSITIVE_DECLINES else DECLINE_SENTENCES.get(code, DECLINED)

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.orders.models import Order
 from apps.payment.gateway import StripeUnavailable
-from apps.payment.services.checkout import expire_order
+from apps.payment.services.ordering import expire_order
 
 logger = logging.getLogger(__name__)
 

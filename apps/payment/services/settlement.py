@@ -1,8 +1,7 @@
 """The one place where money makes an order paid.
 
-`apply_…` functions run in their caller's transaction: the inbox calls them beside marking the event done.
-`settle_payment` and `absorb_session` own their transaction: the status call, the checkout and `work` call them.
-All of them may run any number of times, in any order and at once; states only move forward.
+`apply_paid` runs in its caller's transaction: the inbox calls it beside marking the event done. It may run any number
+of times, in any order with what `progress` does, and at once; states only move forward.
 Lock order: payment, then order, then variants by pk.
 """
 
@@ -17,9 +16,9 @@ from django.utils import timezone
 from apps.inventory.services import OutOfStock
 from apps.orders.models import Order
 from apps.orders.services import lifecycle
-from apps.payment.gateway import CheckoutSession
+from apps.payment.gateway import CheckoutSession, PaymentIntent
 from apps.payment.models import Payment, Refund
-from apps.payment.services.attempts import close_attempt, save, write_log
+from apps.payment.services.attempts import REFERENCE_PREFIX, save, write_log
 from apps.payment.services.cases import open_case
 
 
@@ -56,28 +55,16 @@ class PaidFacts:
             event_id=event_id,
         )
 
-
-def settle_payment(facts: PaidFacts) -> Payment:
-    """Apply money that Stripe confirmed to the order it was meant for, in a transaction of its own."""
-    with transaction.atomic(durable=True):
-        return apply_paid(facts)
-
-
-def absorb_session(session: CheckoutSession) -> Payment:
-    """Take over what Stripe says of a session, in a transaction of its own. Raises UnknownPayment."""
-    with transaction.atomic(durable=True):
-        return apply_session(session)
-
-
-def apply_session(session: CheckoutSession, *, event_id: str = "") -> Payment:
-    """Move payment and order to where this session's state puts them."""
-    if session.is_paid:
-        return apply_paid(PaidFacts.of_session(session, event_id=event_id))
-    if session.status == "complete":
-        return apply_processing(session, event_id=event_id)
-    if session.status == "expired":
-        return apply_expired(session, event_id=event_id)
-    return lock_by_reference(session.reference)
+    @classmethod
+    def of_intent(cls, intent: PaymentIntent, *, event_id: str = "", reference: str = "") -> PaidFacts:
+        return cls(
+            reference=reference or intent.reference,
+            amount=intent.amount_received,
+            currency=intent.currency,
+            payment_intent_id=intent.id,
+            charge_id=intent.charge_id,
+            event_id=event_id,
+        )
 
 
 def apply_paid(facts: PaidFacts) -> Payment:
@@ -87,13 +74,14 @@ def apply_paid(facts: PaidFacts) -> Payment:
     is kept and never silent: a case for staff, or the intention to refund it, in the same transaction.
     """
     payment = lock_by_reference(facts.reference)
-    ids = _new_ids(payment, facts)
+    ids = new_ids(payment, facts)
+    if payment.channel == Payment.Channel.INTENT and payment.intent_status != "succeeded":
+        ids["intent_status"] = "succeeded"
     if payment.is_settled:
         if ids:
             save(payment, **ids)
-        if payment.applied and (facts.email or facts.shipping_address):
-            order = lifecycle.lock_order(payment.order_id)
-            lifecycle.learn_contact(order, email=facts.email, address=facts.shipping_address)
+        if payment.applied:
+            learn_contact(payment, facts)
         return payment
     if (facts.amount, facts.currency) != (payment.amount, payment.currency):
         return _keep_mismatch(payment, facts, ids)
@@ -108,58 +96,6 @@ def apply_paid(facts: PaidFacts) -> Payment:
     return payment
 
 
-def apply_processing(session: CheckoutSession, *, event_id: str = "") -> Payment:
-    """A delayed payment is on its way. Only an attempt that still waits moves, so a late word changes nothing."""
-    payment = lock_by_reference(session.reference)
-    if payment.status != Payment.Status.PENDING:
-        return payment
-    order = lifecycle.lock_order(payment.order_id)
-    save(
-        payment,
-        status=Payment.Status.PROCESSING,
-        **_new_ids(payment, PaidFacts.of_session(session)),
-    )
-    write_log(payment, "processing", before="pending", object_id=session.id, event_id=event_id)
-    if (order.status, order.payment_status) == (Order.Status.PENDING, Order.PaymentStatus.PENDING):
-        lifecycle.mark_order_processing(order, email=session.email, address=session.shipping_address)
-    return payment
-
-
-def apply_expired(session: CheckoutSession, *, event_id: str = "") -> Payment:
-    """A session ended unpaid. The order ends with it only if this was the order's current attempt.
-
-    An attempt that we are closing ourselves makes room for another one: its order lives on.
-    """
-    payment = lock_by_reference(session.reference)
-    if payment.status != Payment.Status.PENDING:
-        if payment.session_status != "expired" and not payment.is_settled:
-            save(payment, session_status="expired")
-        return payment
-    order = lifecycle.lock_order(payment.order_id)
-    close_attempt(payment, status=Payment.Status.CANCELLED, kind="expired", event_id=event_id, session_status="expired")
-    if order.status == Order.Status.PENDING and not payment.closing:
-        lifecycle.end_order(order, ended=Order.Ended.EXPIRED, reason="session expired")
-    return payment
-
-
-def apply_delayed_failure(session: CheckoutSession, *, event_id: str = "") -> Payment:
-    """A delayed payment failed for good: the attempt is over, and the order with it if it was the current one."""
-    payment = lock_by_reference(session.reference)
-    if not payment.is_open:
-        return payment
-    order = lifecycle.lock_order(payment.order_id)
-    close_attempt(
-        payment,
-        status=Payment.Status.FAILED,
-        kind="delayed_payment_failed",
-        event_id=event_id,
-        **_new_ids(payment, PaidFacts.of_session(session)),
-    )
-    if order.status == Order.Status.PENDING:
-        lifecycle.end_order(order, ended=Order.Ended.PAYMENT_FAILED, reason="delayed payment failed")
-    return payment
-
-
 def lock_by_reference(reference: str) -> Payment:
     """Lock the payment that Stripe speaks of. Raises UnknownPayment."""
     payment = Payment.objects.select_for_update(no_key=True).filter(reference=reference).first()
@@ -168,7 +104,14 @@ def lock_by_reference(reference: str) -> Payment:
     return payment
 
 
-def _new_ids(payment: Payment, facts: PaidFacts) -> dict[str, str]:
+def learn_contact(payment: Payment, facts: PaidFacts) -> None:
+    """Several events tell the same thing, and only the session's carry what the hosted page asked the buyer for."""
+    if facts.email or facts.shipping_address:
+        order = lifecycle.lock_order(payment.order_id)
+        lifecycle.learn_contact(order, email=facts.email, address=facts.shipping_address)
+
+
+def new_ids(payment: Payment, facts: PaidFacts) -> dict[str, str]:
     """What Stripe told that the row does not have yet. Ids are filled in and never overwritten."""
     told = {
         "stripe_session_id": facts.session_id,
@@ -223,12 +166,15 @@ def _keep_unapplied(
     _succeed(payment, facts, ids, applied=False, problem=problem)
     open_case(payment, kind=problem, detail=f"{problem.label}: {payment.money}")
     if refund and facts.amount:
+        reference = f"pr_{payment.reference.removeprefix(REFERENCE_PREFIX)}"
         Refund.objects.create(
             payment=payment,
+            reference=reference,
             amount=facts.amount,
             currency=facts.currency,
-            reason="duplicate" if problem == Payment.Problem.SURPLUS else "other",
-            idempotency_key=f"{payment.reference}-refund-{problem}",
+            reason=Refund.Reason.DUPLICATE if problem == Payment.Problem.SURPLUS else Refund.Reason.OTHER,
+            source=Refund.Source.SHOP,
+            idempotency_key=f"{reference}-1",
         )
         write_log(payment, "refund_intended", before=payment.status, object_id=payment.reference, detail=problem)
     return payment

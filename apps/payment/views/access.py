@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from rest_framework.request import Request
 
-from apps.common import tokens
+from apps.cart.models import Cart
+from apps.common import limits, tokens
 from apps.common.client import network
-from apps.common.errors import NotFound
+from apps.common.errors import DomainError, NotFound
 from apps.orders.models import Order
-from apps.payment.services.checkout import Buyer
+from apps.payment.models import Payment
+from apps.payment.services.ordering import Buyer
 
 
 def order_of(request: Request, number: str, *, staff: bool = False) -> Order:
@@ -23,23 +26,72 @@ def order_of(request: Request, number: str, *, staff: bool = False) -> Order:
     return order
 
 
+def payments_of(request: Request) -> Q:
+    """The caller's own payments, or those of the order whose token was sent."""
+    mine = Q(pk__in=[])
+    if request.user and request.user.is_authenticated:
+        mine |= Q(order__user=request.user)
+    public_id = order_of_token(request)
+    if public_id:
+        mine |= Q(order__public_id=public_id)
+    return mine
+
+
+def payment_of(request: Request, payment_id: int, *, permission: str = "") -> Payment:
+    """A payment of the caller's; staff with the permission reaches all. Raises NotFound."""
+    payments = Payment.objects.select_related("order")
+    if not (permission and is_staff_with(request, permission)):
+        payments = payments.filter(payments_of(request))
+    payment = payments.filter(pk=payment_id).first()
+    if payment is None:
+        raise NotFound("There is no such payment.", code="payment_not_found")
+    return payment
+
+
+def is_staff_with(request: Request, permission: str) -> bool:
+    user = request.user
+    return bool(user and user.is_authenticated and user.is_staff and user.has_perm(permission))
+
+
+def caller_of(request: Request, *, cart: Cart | None = None, order: Order | None = None) -> str | None:
+    """Whose idempotency keys these are: the user's, else the cart's, else the order's."""
+    if request.user and request.user.is_authenticated:
+        return f"user:{request.user.pk}"
+    if cart is not None:
+        return f"cart:{cart.pk}"
+    return f"order:{order.pk}" if order is not None else None
+
+
+def limit(request: Request, name: str) -> None:
+    """Count one use of what CHECKOUT_RATE limits, per user, or per network when anonymous. Raises TooManyRequests."""
+    buyer = buyer_of(request)
+    who = f"user:{buyer.user.pk}" if buyer.user else f"net:{buyer.network}"
+    limits.enforce(name, who, settings.CHECKOUT_RATE)
+
+
+def refuse_to_save_for_guests(buyer: Buyer, wanted: bool) -> None:
+    if wanted and buyer.user is None:
+        raise DomainError("Sign in to save a payment method.", code="sign_in_to_save")
+
+
 def order_of_token(request: Request) -> str | None:
     """The public id of the order that X-Order-Token opens."""
     return tokens.read("order", request.headers.get("X-Order-Token", ""))
 
 
-def buyer_of(request: Request, email: str = "") -> Buyer:
+def buyer_of(request: Request, email: str = "", address: dict[str, str] | None = None) -> Buyer:
     user = request.user if request.user and request.user.is_authenticated else None
     return Buyer(
         user=user,
         email=email or (user.email if user else ""),
+        address=address,
         network=tokens.keyed_hash("network", network(request._request)),
     )
 
 
 def _accessible(request: Request, *, staff: bool) -> QuerySet[Order]:
     user = request.user if request.user and request.user.is_authenticated else None
-    if staff and user and user.is_staff and user.has_perm("orders.change_order"):
+    if staff and is_staff_with(request, "orders.change_order"):
         return Order.objects.all()
     mine = Q(pk__in=[])
     if user:

@@ -13,14 +13,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.cart.identity import cart_of
-from apps.common import limits
 from apps.common.api import parse, private
-from apps.common.errors import DomainError
 from apps.common.idempotency import run_once
-from apps.orders.models import Order, OrderItem
+from apps.orders.models import OrderItem
 from apps.payment.models import Payment
 from apps.payment.services import checkout
-from apps.payment.views.access import buyer_of, order_of
+from apps.payment.views.access import buyer_of, caller_of, limit, order_of, refuse_to_save_for_guests
 from apps.payment.views.render import render_checkout
 from apps.payment.views.schema import ERRORS, CheckoutInput, CheckoutOutput, ConfigOutput
 
@@ -32,22 +30,21 @@ class CheckoutView(APIView):
     def post(self, request: Request) -> Response:
         wish: dict[str, Any] = parse(CheckoutInput, request.data)
         buyer = buyer_of(request, email=wish.get("email") or "")
-        if wish["save_payment_method"] and buyer.user is None:
-            raise DomainError("Sign in to save a payment method.", code="sign_in_to_save")
+        save = wish["save_payment_method"]
+        refuse_to_save_for_guests(buyer, save)
         number = wish.get("order_number")
         order = order_of(request, number) if number else None
         cart = None if order else cart_of(request)
-        who = f"user:{buyer.user.pk}" if buyer.user else f"net:{buyer.network}"
-        limits.enforce("checkout", who, settings.CHECKOUT_RATE)
+        limit(request, "checkout")
 
         def work() -> tuple[int, str]:
             if order is not None:
-                payment = checkout.retry_checkout(order=order)
+                payment = checkout.retry_checkout(order=order, buyer=buyer, save_method=save)
             else:
-                payment = checkout.start_checkout(cart=cart, buyer=buyer)
+                payment = checkout.start_checkout(cart=cart, buyer=buyer, save_method=save)
             return status.HTTP_201_CREATED, str(payment.pk)
 
-        return run_once(request, caller=_caller(buyer, cart, order), work=work, render=_render)
+        return run_once(request, caller=caller_of(request, cart=cart, order=order), work=work, render=_render)
 
 
 class ConfigView(APIView):
@@ -62,15 +59,6 @@ class ConfigView(APIView):
                 "currency": settings.DEFAULT_CURRENCY,
             }
         )
-
-
-def _caller(buyer: checkout.Buyer, cart: Any, order: Order | None) -> str | None:
-    """Whose idempotency keys these are: the user's, else the cart's, else the order's."""
-    if buyer.user is not None:
-        return f"user:{buyer.user.pk}"
-    if cart is not None:
-        return f"cart:{cart.pk}"
-    return f"order:{order.pk}" if order is not None else None
 
 
 def _render(payment_id: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from apps.common.money import to_major
 from apps.orders.models import Order
-from apps.payment.models import Payment
-from apps.payment.services.charges import SENSITIVE_DECLINES
+from apps.payment.declines import public_code
+from apps.payment.models import Payment, PaymentMethod, Refund
 
 
 def moment(at: datetime | None) -> str | None:
@@ -27,13 +27,51 @@ def render_payment(payment: Payment, *, order_number: str) -> dict[str, Any]:
         "currency": currency,
         "payment_method": method if payment.method_type else None,
         "receipt_url": payment.receipt_url or None,
-        "failure": {"code": _public_code(payment), "message": payment.failure_message}
+        "failure": {"code": public_code(payment.failure_code), "message": payment.failure_message}
         if payment.failure_code
         else None,
         "stripe_session_id": payment.stripe_session_id,
         "stripe_payment_intent_id": payment.stripe_payment_intent_id,
         "created_at": moment(payment.created_at),
         "paid_at": moment(payment.paid_at),
+    }
+
+
+def render_payment_state(payment: Payment) -> dict[str, Any]:
+    """A payment with how it stands at Stripe, in Stripe's words, and how its order stands."""
+    order = payment.order
+    session = payment.session_payment_status if payment.session_status == "complete" else payment.session_status
+    return {
+        **render_payment(payment, order_number=order.number),
+        "stripe_status": payment.intent_status if payment.channel == Payment.Channel.INTENT else session,
+        "order_status": order.status,
+        "payment_status": order.payment_status,
+    }
+
+
+def render_refund(refund: Refund) -> dict[str, Any]:
+    """A refund with its lines; `payment__order` and `items` are to be fetched with it."""
+    return {
+        "id": refund.pk,
+        "payment_id": refund.payment_id,
+        "order_number": refund.payment.order.number,
+        "amount": to_major(refund.amount, refund.currency),
+        "currency": refund.currency,
+        "status": refund.status,
+        "reason": refund.reason,
+        "description": refund.description,
+        "items": [
+            {"order_item_id": item.order_item_id, "quantity": item.quantity, "restock": item.restock}
+            for item in refund.items.all()
+        ],
+        "created_at": moment(refund.created_at),
+    }
+
+
+def render_method(method: PaymentMethod) -> dict[str, Any]:
+    return {
+        "id": method.pk,
+        **{name: getattr(method, name) for name in ("type", "brand", "last4", "exp_month", "exp_year", "is_default")},
     }
 
 
@@ -98,8 +136,3 @@ def render_status(payment: Payment, order: Order) -> dict[str, Any]:
         "amount": to_major(payment.amount, payment.currency),
         "currency": payment.currency,
     }
-
-
-def _public_code(payment: Payment) -> str:
-    """The decline's code, unless it is one that the buyer is not told."""
-    return "card_declined" if payment.failure_code in SENSITIVE_DECLINES else payment.failure_code

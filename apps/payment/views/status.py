@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from datetime import timedelta
 
-from django.db.models import Q
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,11 +15,10 @@ from apps.common.errors import InvalidInput, NotFound
 from apps.orders.models import Order
 from apps.payment.gateway import StripeRefused, StripeUnavailable
 from apps.payment.models import Payment
-from apps.payment.services.sessions import ask_stripe
+from apps.payment.services.provider import ask_stripe, take_turn
 from apps.payment.views.render import render_status
 from apps.payment.views.schema import ERRORS, StatusOutput
 
-ASK_EVERY = timedelta(seconds=5)
 SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,250}", re.ASCII)
 
 
@@ -42,19 +38,9 @@ class StatusView(APIView):
         payment = Payment.objects.select_related("order").filter(stripe_session_id=session_id).first()
         if payment is None:
             raise NotFound("There is no such checkout session.", code="session_not_found")
-        if payment.is_open and _take_turn(payment):
+        if payment.is_open and take_turn(payment):
             # Without Stripe the stored state is the best answer there is.
             with contextlib.suppress(StripeUnavailable, StripeRefused):
                 payment = ask_stripe(payment)
             payment.order = Order.objects.get(pk=payment.order_id)
         return private(render_status(payment, payment.order))
-
-
-def _take_turn(payment: Payment) -> bool:
-    """Whether this poll may ask Stripe: one per session and five seconds, across all processes."""
-    now = timezone.now()
-    return bool(
-        Payment.objects.filter(pk=payment.pk)
-        .filter(Q(asked_at=None) | Q(asked_at__lte=now - ASK_EVERY))
-        .update(asked_at=now)
-    )

@@ -1,145 +1,77 @@
 """One table from event type to function, with the reason beside each row.
 
-A handler takes what it needs from the signed snapshot and calls one service, inside the inbox's transaction; none
-calls Stripe. It returns Ignored for objects that are not ours, and raises UnknownPayment for ours that are not here.
+A handler takes what it needs from the signed snapshot, or from the object that it had fetched, and calls one service
+inside the inbox's transaction. It returns Ignored for objects that are not ours, and raises UnknownPayment for ours
+that are not here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from apps.payment import gateway
-from apps.payment.models import Payment
-from apps.payment.services import charges, settlement
-from apps.payment.services.attempts import REFERENCE_PREFIX
-from apps.payment.services.settlement import PaidFacts
-
-Event = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """The event is none of this shop's business."""
-
-    reason: str
-
-
-Handler = Callable[[Event], Ignored | None]
-
-FOREIGN = Ignored("its object carries no reference of ours")
-
-
-def on_session(event: Event) -> Ignored | None:
-    """Completed, paid later or expired: the session's own state says which."""
-    session = gateway.session_from_snapshot(event["data"]["object"])
-    if not session.reference.startswith(REFERENCE_PREFIX):
-        return FOREIGN
-    settlement.apply_session(session, event_id=event["id"])
-    return None
-
-
-def on_session_failed(event: Event) -> Ignored | None:
-    session = gateway.session_from_snapshot(event["data"]["object"])
-    if not session.reference.startswith(REFERENCE_PREFIX):
-        return FOREIGN
-    settlement.apply_delayed_failure(session, event_id=event["id"])
-    return None
-
-
-def on_intent_succeeded(event: Event) -> Ignored | None:
-    intent = event["data"]["object"]
-    reference = _reference(intent)
-    if not reference:
-        return FOREIGN
-    settlement.apply_paid(
-        PaidFacts(
-            reference=reference,
-            amount=int(intent["amount_received"]),
-            currency=str(intent["currency"]).upper(),
-            payment_intent_id=gateway.id_of(intent["id"]),
-            charge_id=gateway.id_of(intent.get("latest_charge")),
-            event_id=event["id"],
-        )
-    )
-    return None
-
-
-def on_intent_failed(event: Event) -> Ignored | None:
-    """A declined card cancels nothing: the buyer may try again on the same page."""
-    intent = event["data"]["object"]
-    reference = _reference(intent)
-    if not reference:
-        return FOREIGN
-    error = intent.get("last_payment_error") or {}
-    charges.note_decline(
-        reference=reference,
-        object_id=gateway.id_of(error.get("charge")) or event["id"],
-        code=str(error.get("decline_code") or error.get("code") or ""),
-        event_id=event["id"],
-    )
-    return None
-
-
-def on_charge(event: Event) -> Ignored | None:
-    """Charge id, card brand, last four and receipt; the money itself is settled by session or intent."""
-    charge = event["data"]["object"]
-    reference = _reference(charge)
-    if not reference:
-        return FOREIGN
-    charges.note_charge(reference=reference, charge=charges.ChargeFacts.of_snapshot(charge), event_id=event["id"])
-    return None
-
-
-def on_charge_failed(event: Event) -> Ignored | None:
-    charge = event["data"]["object"]
-    reference = _reference(charge)
-    if not reference:
-        return FOREIGN
-    outcome = charge.get("outcome") or {}
-    charges.note_decline(
-        reference=reference,
-        object_id=gateway.id_of(charge["id"]),
-        code=str(outcome.get("reason") or charge.get("failure_code") or ""),
-        event_id=event["id"],
-    )
-    return None
-
+from apps.payment.webhooks import customers, money_back, payments
+from apps.payment.webhooks.handling import Handler, of_snapshot
 
 HANDLERS: dict[str, Handler] = {
     # The buyer finished the hosted page. Bank debits arrive here unpaid and settle days later.
-    "checkout.session.completed": on_session,
+    "checkout.session.completed": of_snapshot(payments.on_session),
     # A delayed method went through: the same money as above, now really paid.
-    "checkout.session.async_payment_succeeded": on_session,
+    "checkout.session.async_payment_succeeded": of_snapshot(payments.on_session),
     # A delayed method failed for good: the order ends, its stock is free again.
-    "checkout.session.async_payment_failed": on_session_failed,
+    "checkout.session.async_payment_failed": of_snapshot(payments.on_session_failed),
     # The hold ends with the session; a session that was paid never expires.
-    "checkout.session.expired": on_session,
-    # The same money as a completed session, and often here first.
-    "payment_intent.succeeded": on_intent_succeeded,
-    # A decline, kept with the payment for the buyer and for staff.
-    "payment_intent.payment_failed": on_intent_failed,
+    "checkout.session.expired": of_snapshot(payments.on_session),
+    # The same money as a completed session, and often here first; the only word of a frontend's own form.
+    "payment_intent.succeeded": of_snapshot(payments.on_intent),
+    # A bank debit is on its way: the hold has no expiry until it arrives or fails.
+    "payment_intent.processing": of_snapshot(payments.on_intent),
+    # A card amount is reserved and waits for staff to capture it.
+    "payment_intent.amount_capturable_updated": of_snapshot(payments.on_intent),
+    # Cancelled by us, in the Dashboard, or by Stripe when nobody captured within seven days.
+    "payment_intent.canceled": of_snapshot(payments.on_intent),
+    # A decline, kept for the buyer and for staff. A later success may be here already, so Stripe is asked.
+    "payment_intent.payment_failed": Handler(
+        act=payments.on_intent_failed, ask=payments.ask_intent, asks=payments.is_own_intent
+    ),
+    # 3-D Secure; may be over by the time that it comes.
+    "payment_intent.requires_action": Handler(
+        act=payments.on_intent_waits, ask=payments.ask_intent, asks=payments.is_own_intent
+    ),
     # The same decline, told of its charge.
-    "charge.failed": on_charge_failed,
+    "charge.failed": of_snapshot(payments.on_charge_failed),
     # Brings the charge's id, the card and the receipt.
-    "charge.succeeded": on_charge,
+    "charge.succeeded": of_snapshot(payments.on_charge),
     # Capture is asynchronous: what charge.succeeded did not have yet comes here.
-    "charge.updated": on_charge,
+    "charge.updated": of_snapshot(payments.on_charge),
+    # Money went back, from here or from the Dashboard, also in parts. States may go back: asked, not read.
+    "refund.created": money_back.REFUND,
+    "refund.updated": money_back.REFUND,
+    # Days later the bank may not have taken it: the order is paid again and staff is told.
+    "refund.failed": money_back.REFUND,
+    # The older twin of refund.updated, for endpoints that know no other.
+    "charge.refund.updated": money_back.REFUND,
+    # The object is the charge; its refunds are looked up.
+    "charge.refunded": money_back.CHARGE_REFUNDED,
+    # A bank claims money back, in whatever order the five arrive.
+    "charge.dispute.created": money_back.DISPUTE,
+    "charge.dispute.updated": money_back.DISPUTE,
+    "charge.dispute.closed": money_back.DISPUTE,
+    "charge.dispute.funds_withdrawn": money_back.DISPUTE,
+    "charge.dispute.funds_reinstated": money_back.DISPUTE,
+    # A method was saved, by a form or during a payment.
+    "payment_method.attached": of_snapshot(customers.on_method_told),
+    # A new expiry, or a card that the network replaced.
+    "payment_method.updated": of_snapshot(customers.on_method_told),
+    "payment_method.automatically_updated": of_snapshot(customers.on_method_told),
+    # Removed, by us or in the Dashboard.
+    "payment_method.detached": of_snapshot(customers.on_method_detached),
+    # Saved without a payment; its method is fetched, since the event names it by id alone.
+    "setup_intent.succeeded": Handler(
+        act=customers.on_setup_succeeded, ask=customers.ask_setup, asks=customers.is_our_setup
+    ),
+    # Nothing was saved.
+    "setup_intent.setup_failed": of_snapshot(customers.on_setup_ended),
+    "setup_intent.canceled": of_snapshot(customers.on_setup_ended),
+    # The shop's e-mail and name hold.
+    "customer.updated": of_snapshot(customers.on_customer_updated),
+    # Deleted in the Dashboard: its methods are gone, the next payment makes a new one.
+    "customer.deleted": of_snapshot(customers.on_customer_deleted),
 }
-
-
-def _reference(found: Mapping[str, Any]) -> str:
-    """Our reference of an intent or a charge: from its metadata, else by the intent that we know. Empty: not ours."""
-    told = (found.get("metadata") or {}).get("proshop_payment")
-    if isinstance(told, str) and told.startswith(REFERENCE_PREFIX):
-        return told
-    intent_id = (
-        gateway.id_of(found.get("payment_intent"))
-        if found.get("object") == "charge"
-        else gateway.id_of(found.get("id"))
-    )
-    if not intent_id:
-        return ""
-    known = Payment.objects.filter(stripe_payment_intent_id=intent_id).values_list("reference", flat=True).first()
-    return known or ""

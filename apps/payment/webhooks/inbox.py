@@ -19,9 +19,11 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.services.settlement import UnknownPayment
-from apps.payment.webhooks.handlers import HANDLERS, Ignored
+from apps.payment.webhooks.handlers import HANDLERS
+from apps.payment.webhooks.handling import Ignored
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +88,7 @@ def wake(stripe_id: str) -> None:
 def try_at_once(stripe_id: str) -> None:
     """Work on an event in the request that stored it, waiting for nobody longer than two seconds."""
     with _short_waits():
-        process(stripe_id)
+        process(stripe_id, may_ask=False)
 
 
 def process_due(limit: int = 100) -> int:
@@ -101,30 +103,48 @@ def process_due(limit: int = 100) -> int:
     return sum(process(stripe_id) for stripe_id in list(due))
 
 
-def process(stripe_id: str) -> bool:
-    """Claim one event and run its handler. Returns False when somebody else has it."""
+def process(stripe_id: str, *, may_ask: bool = True) -> bool:
+    """Claim one event and run its handler. Returns False when somebody else has it.
+
+    Without `may_ask` an event whose object has to be fetched from Stripe stays due, for `work`.
+    """
     now = timezone.now()
-    claimed = (
-        StripeWebhookEvent.objects.filter(stripe_id=stripe_id, state__in=StripeWebhookEvent.WAITING, due_at__lte=now)
-        .filter(Q(lease_until=None) | Q(lease_until__lt=now))
-        .update(lease_until=now + LEASE, attempts=F("attempts") + 1)
+    free = StripeWebhookEvent.objects.filter(
+        Q(lease_until=None) | Q(lease_until__lt=now),
+        stripe_id=stripe_id,
+        state__in=StripeWebhookEvent.WAITING,
+        due_at__lte=now,
     )
-    if not claimed:
+    event = free.first()
+    if event is None:
         return False
-    event = StripeWebhookEvent.objects.get(stripe_id=stripe_id)
+    if not may_ask and HANDLERS[event.type].needs_stripe(json.loads(event.payload)):
+        return False
+    if not free.update(lease_until=now + LEASE, attempts=F("attempts") + 1):
+        return False
+    event.attempts += 1
     try:
-        with transaction.atomic(durable=True):
-            outcome = HANDLERS[event.type](json.loads(event.payload))
-            if isinstance(outcome, Ignored):
-                _finish(event, State.IGNORED, outcome.reason)
-            else:
-                _finish(event, State.DONE, "")
+        _handle(event)
     except UnknownPayment as unknown:
         _park(event, str(unknown))
+    except StripeUnavailable:
+        _wait_for_stripe(event)
     except Exception:  # a handler may fail in any way; the row keeps the reason
         logger.warning("event_failed", extra={"event": event.stripe_id, "type": event.type}, exc_info=True)
         _retry_later(event, traceback.format_exc())
     return True
+
+
+def _handle(event: StripeWebhookEvent) -> None:
+    handler, told_event = HANDLERS[event.type], json.loads(event.payload)
+    asked_at = timezone.now()
+    told = handler.ask(told_event) if handler.ask and handler.needs_stripe(told_event) else None
+    with transaction.atomic(durable=True):
+        outcome = handler.act(told_event, told, asked_at)
+        if isinstance(outcome, Ignored):
+            _finish(event, State.IGNORED, outcome.reason)
+        else:
+            _finish(event, State.DONE, "")
 
 
 def replay(events: Any) -> int:
@@ -150,6 +170,17 @@ def _park(event: StripeWebhookEvent, reference: str) -> None:
         reason=f"no payment {reference}"[:200],
         due_at=now + _backoff(event.attempts),
         lease_until=None,
+    )
+
+
+def _wait_for_stripe(event: StripeWebhookEvent) -> None:
+    """Stripe is away; that is no fault of the event, so it is never given up for it."""
+    StripeWebhookEvent.objects.filter(pk=event.pk).update(
+        state=State.DUE,
+        reason="Stripe could not be asked",
+        due_at=timezone.now() + min(_backoff(event.attempts), timedelta(minutes=5)),
+        lease_until=None,
+        attempts=min(event.attempts, MAX_ATTEMPTS - 2),
     )
 
 

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 
 from apps.common.middleware import error_response
 from apps.payment import gateway
+from apps.payment.services.webhook_secrets import note_verified
 from apps.payment.webhooks import inbox
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         return error_response(413, "too_large", "The body is longer than 1 MiB.")
     payload = request.body
     try:
-        gateway.verify_signature(payload, request.headers.get("Stripe-Signature", ""))
+        fingerprint = gateway.verify_signature(payload, request.headers.get("Stripe-Signature", ""))
     except gateway.BadSignature as reason:
         logger.warning("webhook_refused", extra={"reason": str(reason)})
         return error_response(400, "invalid_signature", "The signature does not fit.")
@@ -48,6 +49,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         response = error_response(503, "database_unavailable", "The event could not be stored. Send it again.")
         response["Retry-After"] = "5"
         return response
+    note_verified(fingerprint)
     inbox.wake(event_id)
     return JsonResponse({"received": True})
 

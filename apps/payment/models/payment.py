@@ -1,4 +1,4 @@
-"""Money on its way, money received, and what Stripe told about it."""
+"""Money on its way and money received."""
 
 from __future__ import annotations
 
@@ -30,10 +30,18 @@ class Payment(models.Model):
         SURPLUS = "surplus", "the order was paid already"
 
     OPEN = (Status.PENDING, Status.PROCESSING, Status.REQUIRES_ACTION)
+
+    class Channel(models.TextChoices):
+        """How the buyer is asked for the money."""
+
+        SESSION = "session", "Stripe's hosted page"
+        INTENT = "intent", "the frontend's own form"
+
     SETTLED = (Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.REFUNDED)
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments")
     attempt = models.PositiveSmallIntegerField()
+    channel = models.CharField(max_length=8, choices=Channel.choices, default=Channel.SESSION, db_default="session")
     reference = models.CharField(
         max_length=40, unique=True, help_text="What we call it at Stripe: client_reference_id and metadata."
     )
@@ -42,10 +50,14 @@ class Payment(models.Model):
     closing = models.BooleanField(
         default=False, help_text="We are ending this attempt at Stripe; its end does not end the order."
     )
+    disputed = models.BooleanField(
+        default=False, db_default=False, help_text="A dispute is open against it, or was lost."
+    )
     problem = models.CharField(max_length=16, choices=Problem.choices, blank=True)
     amount = models.PositiveBigIntegerField(help_text="The order's total, in minor units.")
     amount_captured = models.PositiveBigIntegerField(default=0, help_text="What Stripe took, in minor units.")
     amount_refunded = models.PositiveBigIntegerField(default=0, help_text="In minor units.")
+    amount_lost = models.PositiveBigIntegerField(default=0, db_default=0, help_text="To lost disputes, in minor units.")
     currency = models.CharField(max_length=3)
     livemode = models.BooleanField()
 
@@ -54,6 +66,16 @@ class Payment(models.Model):
     stripe_session_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     stripe_payment_intent_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     stripe_charge_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    intent_status = models.CharField(
+        max_length=30, blank=True, default="", db_default="", help_text="Of an intent of our own, as last told."
+    )
+    stripe_customer_id = models.CharField(max_length=255, blank=True, default="", db_default="")
+    stripe_method_id = models.CharField(
+        max_length=255, blank=True, default="", db_default="", help_text="The saved method that it is to be paid with."
+    )
+    saves_method = models.BooleanField(
+        default=False, db_default=False, help_text="The buyer asked to keep the payment method."
+    )
     checkout_url = models.TextField(blank=True)
     session_status = models.CharField(max_length=10, blank=True)
     session_payment_status = models.CharField(max_length=20, blank=True)
@@ -91,13 +113,19 @@ class Payment(models.Model):
             models.Index(fields=["status", "created_at"], name="payment_by_status"),
             models.Index(
                 fields=["created_at"],
-                condition=Q(status="pending", stripe_session_id__isnull=True),
+                condition=Q(status="pending", stripe_session_id__isnull=True, stripe_payment_intent_id__isnull=True),
                 name="payment_unanswered",
             ),
             models.Index(
                 fields=["id"],
                 condition=Q(closing=True, status__in=["pending", "processing", "requires_action"]),
                 name="payment_closing",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(closing=True, channel="intent", status__in=["failed", "cancelled"])
+                & ~Q(intent_status__in=["canceled", "succeeded"]),
+                name="payment_intent_left_open",
             ),
         ]
 
@@ -107,6 +135,13 @@ class Payment(models.Model):
     @property
     def money(self) -> Money:
         return Money(self.amount, self.currency)
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether Stripe's object for this attempt is known here."""
+        if self.channel == self.Channel.INTENT:
+            return self.stripe_payment_intent_id is not None
+        return self.stripe_session_id is not None
 
     @property
     def is_open(self) -> bool:
@@ -142,95 +177,3 @@ class PaymentLog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.payment_id}: {self.kind}"
-
-
-class Refund(models.Model):
-    """Money to give back: first an intention, committed with its idempotency key, then what Stripe says of it."""
-
-    class Status(models.TextChoices):
-        REQUESTED = "requested", "requested"
-        REJECTED = "rejected", "rejected"
-        PENDING = "pending", "pending"
-        SUCCEEDED = "succeeded", "succeeded"
-        FAILED = "failed", "failed"
-        CANCELLED = "cancelled", "cancelled"
-
-    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds")
-    amount = models.PositiveBigIntegerField(help_text="In minor units.")
-    currency = models.CharField(max_length=3)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
-    reason = models.CharField(max_length=40)
-    idempotency_key = models.CharField(max_length=80, unique=True)
-    stripe_refund_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["-pk"]
-        constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="refund_positive")]
-
-    def __str__(self) -> str:
-        return f"{Money(self.amount, self.currency)} of payment {self.payment_id}"
-
-
-class AttentionCase(models.Model):
-    """Something about money that a person has to look at."""
-
-    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="cases")
-    kind = models.CharField(max_length=24)
-    detail = models.CharField(max_length=500)
-    opened_at = models.DateTimeField(auto_now_add=True)
-    solved_at = models.DateTimeField(null=True, blank=True)
-    note = models.TextField(blank=True)
-
-    class Meta:
-        ordering = ["solved_at", "-opened_at"]
-        constraints = [models.UniqueConstraint(fields=["payment", "kind"], name="case_once_per_payment")]
-
-    def __str__(self) -> str:
-        return f"{self.kind}: payment {self.payment_id}"
-
-
-class StripeWebhookEvent(models.Model):
-    """One event as Stripe signed it, and how far the shop has come with it.
-
-    Stored once, never removed. Only the work columns change.
-    """
-
-    class State(models.TextChoices):
-        DUE = "due", "due"
-        PARKED = "parked", "parked until its object is known"
-        DONE = "done", "done"
-        IGNORED = "ignored", "ignored"
-        DEAD = "dead", "dead"
-
-    WAITING = (State.DUE, State.PARKED)
-
-    stripe_id = models.CharField(max_length=255, unique=True)
-    type = models.CharField(max_length=100)
-    object_id = models.CharField(max_length=255, blank=True)
-    api_version = models.CharField(max_length=40, blank=True)
-    livemode = models.BooleanField()
-    created = models.DateTimeField(help_text="When Stripe made it.")
-    payload = models.TextField(help_text="The event as ASCII JSON, client secrets blanked.")
-    sha256 = models.CharField(max_length=64, help_text="Of the raw bytes as they came.")
-    received_at = models.DateTimeField()
-    waiting_since = models.DateTimeField(help_text="When it came, or was last replayed.")
-    state = models.CharField(max_length=8, choices=State.choices, default=State.DUE)
-    reason = models.CharField(max_length=200, blank=True, help_text="Why it was ignored, parked or given up.")
-    attempts = models.PositiveSmallIntegerField(default=0)
-    due_at = models.DateTimeField()
-    lease_until = models.DateTimeField(null=True)
-    last_error = models.TextField(blank=True)
-    done_at = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ["-pk"]
-        indexes = [
-            models.Index(fields=["due_at"], condition=Q(state__in=["due", "parked"]), name="event_due"),
-            models.Index(fields=["type", "received_at"], name="event_by_type"),
-            models.Index(fields=["object_id"], name="event_by_object"),
-            models.Index(fields=["state", "received_at"], name="event_by_state"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.stripe_id} {self.type}"

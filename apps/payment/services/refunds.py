@@ -1,0 +1,213 @@
+"""Money back: first a committed row with its key, then the call, then what Stripe says of it.
+
+Σ refunds that are pending or succeeded never exceeds what was captured, since whoever adds one holds the payment's
+lock. Order and payment status are derived from the sum of succeeded refunds in one place, `ledger.recompute`.
+Lock order: payment, then order, then variants.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.common import money
+from apps.common.errors import Conflict, DomainError, InvalidInput
+from apps.common.money import to_major
+from apps.orders.models import OrderItem
+from apps.orders.services import lifecycle
+from apps.outbox.services import publish
+from apps.payment.models import Dispute, Payment, Refund, RefundItem
+from apps.payment.services.attempts import lock_payment, write_log
+
+S = Refund.Status
+
+
+class NotRefundable(Conflict):
+    code = "not_refundable"
+    message = "This payment was not paid, so there is nothing to give back."
+
+
+class ChargeDisputed(Conflict):
+    code = "charge_disputed"
+    message = "A dispute stands against this payment. It cannot be refunded while the bank decides."
+
+
+class ExceedsRemaining(DomainError):
+    code = "amount_exceeds_remaining"
+    message = "This is more than is left of the payment."
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How much of an order's line goes back, and whether the goods return to stock."""
+
+    order_item_id: int
+    quantity: int
+    restock: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefundWish:
+    """What is to go back: an amount in minor units, or lines, or with neither all that is left."""
+
+    amount: int | None = None
+    lines: Sequence[Line] = ()
+    reason: str = Refund.Reason.REQUESTED_BY_CUSTOMER
+    description: str = ""
+
+
+def intend_refund(*, payment: Payment, wish: RefundWish, source: str, by: User | None = None) -> Refund:
+    """Write the intention to give money back, to be carried out by `carrying_out.carry_out`.
+
+    Raises NotRefundable, ChargeDisputed, ExceedsRemaining, InvalidInput.
+    """
+    with transaction.atomic(durable=True):
+        return _write(payment, wish, status=S.PENDING, source=source, by=by)
+
+
+def request_refund(*, payment: Payment, wish: RefundWish, by: User | None) -> Refund:
+    """Write a buyer's request; staff decides. One open request per payment.
+
+    Raises Conflict `refund_already_requested`, and what `intend_refund` raises.
+    """
+    with transaction.atomic(durable=True):
+        lock_payment(payment.pk)
+        if Refund.objects.filter(payment=payment, status=S.REQUESTED).exists():
+            raise Conflict("A refund of this payment was requested already.", code="refund_already_requested")
+        refund = _write(payment, wish, status=S.REQUESTED, source=Refund.Source.BUYER, by=by)
+        publish("refund.requested", str(refund.pk), facts_of(refund))
+        return refund
+
+
+def approve(refund: Refund, *, by: User, restock: bool = False) -> Refund:
+    """Let a buyer's request be carried out; with `restock` the goods of its lines return to stock.
+
+    Raises Conflict `not_requested`, and what `intend_refund` raises.
+    """
+    with transaction.atomic(durable=True):
+        payment = lock_payment(refund.payment_id)
+        refund = _requested(refund)
+        _refuse_unless_refundable(payment)
+        _refuse_beyond(payment, refund.amount)
+        refund.items.update(restock=restock)
+        _decide(refund, status=S.PENDING, by=by)
+        write_log(payment, "refund_approved", before=payment.status, object_id=refund.reference or "")
+    return refund
+
+
+def reject(refund: Refund, *, by: User, note: str) -> Refund:
+    """Turn a buyer's request down. Raises Conflict `not_requested`."""
+    with transaction.atomic(durable=True):
+        payment = lock_payment(refund.payment_id)
+        refund = _requested(refund)
+        _decide(refund, status=S.REJECTED, by=by, note=note)
+        write_log(payment, "refund_rejected", before=payment.status, object_id=refund.reference or "")
+        publish("refund.rejected", str(refund.pk), facts_of(refund))
+    return refund
+
+
+def left_of(payment: Payment) -> int:
+    """What can still be given back, in minor units: captured, less refunds and lost disputes."""
+    committed = payment.refunds.filter(status__in=Refund.COMMITTED).aggregate(n=Sum("amount"))["n"] or 0
+    return max(0, payment.amount_captured - int(committed) - payment.amount_lost)
+
+
+def facts_of(refund: Refund) -> dict[str, Any]:
+    """What is published of a refund."""
+    return {"refund_id": refund.pk, "payment_id": refund.payment_id, "order_id": refund.payment.order_id}
+
+
+def _write(payment: Payment, wish: RefundWish, *, status: str, source: str, by: User | None) -> Refund:
+    payment = lock_payment(payment.pk)
+    lifecycle.lock_order(payment.order_id)
+    _refuse_unless_refundable(payment)
+    amount = _amount(payment, wish)
+    _refuse_beyond(payment, amount)
+    reference = "pr_" + secrets.token_hex(16)
+    refund = Refund.objects.create(
+        payment=payment,
+        reference=reference,
+        amount=amount,
+        currency=payment.currency,
+        status=status,
+        reason=wish.reason,
+        description=wish.description,
+        source=source,
+        requested_by=by,
+        idempotency_key=f"{reference}-1",
+    )
+    RefundItem.objects.bulk_create(
+        RefundItem(refund=refund, order_item_id=line.order_item_id, quantity=line.quantity, restock=line.restock)
+        for line in wish.lines
+    )
+    write_log(payment, f"refund_{status}", before=payment.status, object_id=reference, detail=str(refund.money))
+    return refund
+
+
+def _amount(payment: Payment, wish: RefundWish) -> int:
+    if wish.lines:
+        if wish.amount is not None:
+            raise InvalidInput(fields={"items": ["Give an amount or items, not both."]})
+        return _amount_of_lines(payment, wish.lines)
+    if wish.amount is None:
+        return left_of(payment)
+    try:
+        money.check_amount(wish.amount, payment.currency)
+    except money.InvalidAmount as reason:
+        raise InvalidInput(fields={"amount": [str(reason)]}) from None
+    return wish.amount
+
+
+def _amount_of_lines(payment: Payment, lines: Sequence[Line]) -> int:
+    if not payment.applied:
+        raise InvalidInput(fields={"items": ["This payment did not pay for the order's lines. Give an amount."]})
+    ids = [line.order_item_id for line in lines]
+    items = {item.pk: item for item in OrderItem.objects.filter(order=payment.order_id, pk__in=ids)}
+    if len(set(ids)) != len(ids) or len(items) != len(ids):
+        raise InvalidInput(fields={"items": ["Name lines of this order, each once."]})
+    taken = dict(
+        RefundItem.objects.filter(order_item__in=ids, refund__status__in=Refund.COMMITTED)
+        .values_list("order_item")
+        .annotate(n=Sum("quantity"))
+    )
+    beyond = [
+        {"order_item_id": line.order_item_id, "requested": line.quantity, "remaining": remaining}
+        for line in lines
+        if line.quantity > (remaining := items[line.order_item_id].quantity - taken.get(line.order_item_id, 0))
+    ]
+    if beyond:
+        raise ExceedsRemaining("This is more than is left of a line.", items=beyond)
+    return sum(items[line.order_item_id].unit_price * line.quantity for line in lines)
+
+
+def _refuse_unless_refundable(payment: Payment) -> None:
+    if not payment.is_settled or payment.amount_captured == 0:
+        raise NotRefundable
+    over = (*Dispute.OVER,)
+    if Dispute.objects.filter(payment=payment, charge_refundable=False).exclude(status__in=over).exists():
+        raise ChargeDisputed
+
+
+def _refuse_beyond(payment: Payment, amount: int) -> None:
+    left = left_of(payment)
+    if not 0 < amount <= left:
+        raise ExceedsRemaining(remaining=to_major(left, payment.currency), currency=payment.currency)
+
+
+def _requested(refund: Refund) -> Refund:
+    current = Refund.objects.select_related("payment").get(pk=refund.pk)
+    if current.status != S.REQUESTED:
+        raise Conflict("This refund is not waiting for a decision.", code="not_requested")
+    return current
+
+
+def _decide(refund: Refund, *, status: str, by: User, note: str = "") -> None:
+    refund.status, refund.decided_by, refund.decided_at, refund.decision_note = status, by, timezone.now(), note[:500]
+    refund.save(update_fields=["status", "decided_by", "decided_at", "decision_note"])
