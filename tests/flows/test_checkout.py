@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from apps.inventory.models import StockHold, StockMovement
+from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.outbox.services import deliver_due
 from apps.payment.models import Payment, PaymentLog, StripeWebhookEvent
-from tests.support.shop import Shop, Stripe, deliver, make_variant
+from tests.support.shop import Shop, Stripe, deliver, make_variant, work
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]
 
@@ -162,6 +163,26 @@ def test_bank_debit_that_fails_frees_the_stock_and_may_be_retried(shop: Shop, st
     stripe_sandbox.deliver_new()
     order.refresh_from_db()
     assert (order.status, order.payment_status) == ("confirmed", "paid")
+
+
+@pytest.mark.parametrize("intent_first", [True, False])
+def test_bank_debit_tells_the_buyer_whichever_event_comes_first(
+    shop: Shop, stripe_sandbox: Stripe, intent_first: bool
+) -> None:
+    mug = make_variant(stock=1, currency="EUR")
+    shop.post("/api/cart/add/", {"variant_id": mug.pk, "currency": "EUR"})
+    shop.cart_token = shop.get("/api/cart/").json()["token"]
+    stripe_sandbox.pay(shop.checkout().json()["session_id"], "AT861904300235473202")
+    for bank_answers in (False, True):
+        if bank_answers:
+            stripe_sandbox.sandbox.control("settle")
+        events = stripe_sandbox.new_events()
+        for event in sorted(events, key=lambda event: event["type"].startswith("payment_intent") != intent_first):
+            assert deliver(event).status_code == 200
+            work()
+    assert Order.objects.get().email == "buyer@example.com"
+    kinds = list(Mail.objects.order_by("pk").values_list("kind", "recipient"))
+    assert kinds == [("payment_on_its_way", "buyer@example.com"), ("payment_failed", "buyer@example.com")]
 
 
 def test_event_delivered_again_changes_nothing(shop: Shop, stripe_sandbox: Stripe) -> None:
