@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -19,7 +19,7 @@ from apps.cart.models import Cart
 from apps.catalog.models import ProductVariant
 from apps.inventory.models import StockHold, StockMovement
 from apps.orders.models import Order, OrderItem
-from apps.payment.models import Payment, Refund, StripeWebhookEvent
+from apps.payment.models import AttentionCase, Dispute, Payment, PaymentMethod, Refund, StripeWebhookEvent
 
 SHOWN = 20
 """How many offending ids are named; the count is told in full."""
@@ -54,10 +54,18 @@ def _sum(rows: QuerySet[Any], by: str, field: str) -> Coalesce:
     return Coalesce(Subquery(grouped), 0)
 
 
+def _of_line(movements: QuerySet[StockMovement]) -> Coalesce:
+    """The sum of the movements of an order line's variant for its order; 0 where there is none."""
+    rows = movements.filter(order_id=OuterRef("order_id"), variant=OuterRef("variant")).order_by()
+    return Coalesce(Subquery(rows.values("order_id").annotate(n=Sum("quantity")).values("n")), 0)
+
+
 def _checks() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     yield from _stock()
     yield from _orders()
     yield from _payments()
+    yield from _money_back()
+    yield from _methods()
 
 
 def _stock() -> Iterator[tuple[str, str, QuerySet[Any]]]:
@@ -74,13 +82,12 @@ def _stock() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     )
     sales = StockMovement.objects.filter(kind=StockMovement.Kind.SALE)
     lines = OrderItem.objects.filter(variant__opening_stock__isnull=False)
-    per_line = sales.filter(order_id=OuterRef("order_id"), variant=OuterRef("variant")).order_by()
-    lines = lines.annotate(
-        sold=Coalesce(Subquery(per_line.values("order_id").annotate(n=Sum("quantity")).values("n")), 0)
-    )
+    lines = lines.annotate(sold=_of_line(sales))
     paid = Q(order__payment_status__in=Order.PAID)
     yield "I3", "each counted line of a paid order is sold once", lines.filter(paid).exclude(sold=-F("quantity"))
     yield "I3", "no line of an unpaid order is sold", lines.exclude(paid).exclude(sold=0)
+    lines = lines.annotate(back=_of_line(StockMovement.objects.filter(kind=StockMovement.Kind.RESTOCK)))
+    yield "I4", "no more comes back to stock than was sold, per line", lines.filter(back__gt=-F("sold"))
     open_orders = Order.objects.filter(status=Order.Status.PENDING).values("pk")
     yield "I5", "a hold is active only while its order is pending", active.exclude(order_id__in=open_orders)
 
@@ -112,17 +119,13 @@ def _orders() -> Iterator[tuple[str, str, QuerySet[Any]]]:
 
 def _payments() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     stray = Payment.objects.filter(status__in=Payment.SETTLED, applied=False, amount_captured__gt=0)
-    covered = Q(cases__solved_at__isnull=True, cases__isnull=False)
-    refunds = Refund.objects.filter(status__in=(Refund.Status.PENDING, Refund.Status.SUCCEEDED))
-    stray = stray.annotate(back=_sum(refunds, "payment", "amount"))
+    stray = stray.annotate(back=_sum(Refund.objects.filter(status__in=Refund.COMMITTED), "payment", "amount"))
+    looked_at = Exists(AttentionCase.objects.filter(payment=OuterRef("pk"), solved_at=None))
     yield (
         "I7",
         "money that is not applied is on its way back or a case",
-        stray.exclude(covered).filter(back__lt=F("amount_captured")),
+        stray.exclude(looked_at).filter(back__lt=F("amount_captured") - F("amount_lost")),
     )
-    refunded = Payment.objects.annotate(back=_sum(refunds, "payment", "amount"))
-    yield "I9", "refunds stay within what was captured", refunded.filter(back__gt=F("amount_captured"))
-    yield "I9", "a refund is in its payment's currency", Refund.objects.exclude(currency=F("payment__currency"))
     attempts = Order.objects.annotate(open=Count("payments", filter=Q(payments__status__in=Payment.OPEN)))
     yield "I15", "an order has at most one open attempt", attempts.filter(open__gt=1)
     live = settings.PAYMENT_ENV == "live"
@@ -130,3 +133,60 @@ def _payments() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     states = StripeWebhookEvent.State
     silent = StripeWebhookEvent.objects.filter(state__in=(states.DEAD, states.IGNORED), reason="")
     yield "I12", "an event that was not applied says why", silent
+
+
+def _money_back() -> Iterator[tuple[str, str, QuerySet[Any]]]:
+    committed = _sum(Refund.objects.filter(status__in=Refund.COMMITTED), "payment", "amount")
+    succeeded = _sum(Refund.objects.filter(status=Refund.Status.SUCCEEDED), "payment", "amount")
+    lost = _sum(Dispute.objects.filter(status=Dispute.Status.LOST), "payment", "amount")
+    payments = Payment.objects.annotate(back=committed, returned=succeeded, lost=lost)
+    settled = payments.filter(status__in=Payment.SETTLED)
+    yield "I9", "refunds stay within what was captured", payments.filter(back__gt=F("amount_captured"))
+    yield "I9", "a refund is in its payment's currency", Refund.objects.exclude(currency=F("payment__currency"))
+    yield (
+        "I10",
+        "a payment's sums are those of its refunds and disputes",
+        settled.exclude(amount_refunded=F("returned"), amount_lost=F("lost")),
+    )
+    yield "I10", "a settled payment's status is what its refunds say", settled.exclude(status=_status_of_refunds())
+    applied = Payment.objects.filter(order=OuterRef("pk"), applied=True)
+    orders = Order.objects.filter(payment_status__in=Order.PAID).annotate(told=Subquery(applied.values("status")[:1]))
+    paid = Case(When(told="succeeded", then=Value("paid")), default=F("told"))
+    yield (
+        "I10",
+        "a paid order says what its payment says",
+        orders.filter(told__isnull=False).exclude(payment_status=paid),
+    )
+    told_twice = Exists(AttentionCase.objects.filter(payment=OuterRef("pk"), kind="lost_twice"))
+    yield (
+        "I21",
+        "refunds and lost disputes stay within what was captured, or staff was told",
+        payments.exclude(told_twice).filter(amount_captured__lt=F("returned") + F("lost")),
+    )
+    forbidding = Dispute.objects.filter(payment=OuterRef("payment"), charge_refundable=False).exclude(
+        status__in=Dispute.OVER
+    )
+    yield (
+        "I21",
+        "no refund is intended while a dispute forbids it",
+        Refund.objects.filter(status=Refund.Status.PENDING, key_used_at=None)
+        .exclude(source__in=(Refund.Source.STRIPE, Refund.Source.SHOP))
+        .filter(Exists(forbidding.filter(created_at__lt=OuterRef("created_at"), told_at__lt=OuterRef("created_at")))),
+    )
+
+
+def _status_of_refunds() -> Case:
+    statuses = Payment.Status
+    return Case(
+        When(returned__lte=0, then=Value(statuses.SUCCEEDED)),
+        When(returned__gte=F("amount_captured"), then=Value(statuses.REFUNDED)),
+        default=Value(statuses.PARTIALLY_REFUNDED),
+    )
+
+
+def _methods() -> Iterator[tuple[str, str, QuerySet[Any]]]:
+    saved = PaymentMethod.objects.filter(state=PaymentMethod.State.SAVED)
+    yield "I22", "a saved method belongs to its owner's customer", saved.exclude(customer__user=F("user"))
+    yield "I22", "a saved method's customer is at Stripe", saved.filter(customer__stripe_customer_id=None)
+    defaults = PaymentMethod.objects.filter(is_default=True)
+    yield "I22", "only a saved method is a default", defaults.exclude(state=PaymentMethod.State.SAVED)

@@ -144,6 +144,13 @@ def recompute(payment: Payment, *, reason: str) -> None:
         columns["status"] = payment_status(captured=payment.amount_captured, refunded=refunded)
     if any(getattr(payment, name) != value for name, value in columns.items()):
         save(payment, **columns)
+    if payment.is_settled and refunded + payment.amount_lost > payment.amount_captured:
+        open_case(
+            payment,
+            kind="lost_twice",
+            detail=f"{Money(refunded + payment.amount_lost, payment.currency)} of {payment.money} went back: "
+            "a bank took what was refunded already",
+        )
     if not payment.applied:
         if payment.amount_captured and refunded >= payment.amount_captured:
             solve_cases(payment, kinds=("late", "surplus", "amount_mismatch"), note="Refunded in full.")
