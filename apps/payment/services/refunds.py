@@ -10,10 +10,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -44,6 +45,13 @@ class ExceedsRemaining(DomainError):
     message = "This is more than is left of the payment."
 
 
+class EqualRefund(Conflict):
+    """The same amount of the same payment goes back already; `refund_id` names the newest such refund."""
+
+    code = "equal_refund"
+    message = "The same amount of this payment was given back, or is on its way back, already."
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """How much of an order's line goes back, and whether the goods return to stock."""
@@ -63,13 +71,45 @@ class RefundWish:
     description: str = ""
 
 
-def intend_refund(*, payment: Payment, wish: RefundWish, source: str, by: User | None = None) -> Refund:
+@dataclass(frozen=True, slots=True)
+class RefundPlan:
+    """What a refund would do. Amounts in minor units; `committed` has gone back or is on its way."""
+
+    amount: int
+    captured: int
+    committed: int
+    lost: int
+    left: int
+
+
+def intend_refund(
+    *,
+    payment: Payment,
+    wish: RefundWish,
+    source: str,
+    by: User | None = None,
+    unless_equal_within: timedelta | None = None,
+) -> Refund:
     """Write the intention to give money back, to be carried out by `carrying_out.carry_out`.
 
-    Raises NotRefundable, ChargeDisputed, ExceedsRemaining, InvalidInput.
+    With `unless_equal_within`, a refund of the same amount that was made no longer ago than that stands in the way;
+    of two at once, one gets through. Raises NotRefundable, ChargeDisputed, ExceedsRemaining, InvalidInput,
+    EqualRefund.
     """
     with transaction.atomic(durable=True):
-        return _write(payment, wish, status=S.PENDING, source=source, by=by)
+        return _write(payment, wish, status=S.PENDING, source=source, by=by, unless_equal_within=unless_equal_within)
+
+
+def plan_refund(*, payment: Payment, wish: RefundWish, unless_equal_within: timedelta | None = None) -> RefundPlan:
+    """What `intend_refund` would write now; nothing is written. Raises what it raises."""
+    amount = _check(payment, wish, unless_equal_within)
+    return RefundPlan(
+        amount=amount,
+        captured=payment.amount_captured,
+        committed=committed_of(payment),
+        lost=payment.amount_lost,
+        left=left_of(payment),
+    )
 
 
 def request_refund(*, payment: Payment, wish: RefundWish, by: User | None) -> Refund:
@@ -113,10 +153,14 @@ def reject(refund: Refund, *, by: User, note: str) -> Refund:
     return refund
 
 
+def committed_of(payment: Payment) -> int:
+    """What was given back or is on its way back, in minor units."""
+    return int(payment.refunds.filter(status__in=Refund.COMMITTED).aggregate(n=Sum("amount"))["n"] or 0)
+
+
 def left_of(payment: Payment) -> int:
     """What can still be given back, in minor units: captured, less refunds and lost disputes."""
-    committed = payment.refunds.filter(status__in=Refund.COMMITTED).aggregate(n=Sum("amount"))["n"] or 0
-    return max(0, payment.amount_captured - int(committed) - payment.amount_lost)
+    return max(0, payment.amount_captured - committed_of(payment) - payment.amount_lost)
 
 
 def facts_of(refund: Refund) -> dict[str, Any]:
@@ -124,12 +168,18 @@ def facts_of(refund: Refund) -> dict[str, Any]:
     return {"refund_id": refund.pk, "payment_id": refund.payment_id, "order_id": refund.payment.order_id}
 
 
-def _write(payment: Payment, wish: RefundWish, *, status: str, source: str, by: User | None) -> Refund:
+def _write(
+    payment: Payment,
+    wish: RefundWish,
+    *,
+    status: str,
+    source: str,
+    by: User | None,
+    unless_equal_within: timedelta | None = None,
+) -> Refund:
     payment = lock_payment(payment.pk)
     lifecycle.lock_order(payment.order_id)
-    _refuse_unless_refundable(payment)
-    amount = _amount(payment, wish)
-    _refuse_beyond(payment, amount)
+    amount = _check(payment, wish, unless_equal_within)
     reference = "pr_" + secrets.token_hex(16)
     refund = Refund.objects.create(
         payment=payment,
@@ -149,6 +199,16 @@ def _write(payment: Payment, wish: RefundWish, *, status: str, source: str, by: 
     )
     write_log(payment, f"refund_{status}", before=payment.status, object_id=reference, detail=str(refund.money))
     return refund
+
+
+def _check(payment: Payment, wish: RefundWish, unless_equal_within: timedelta | None) -> int:
+    """The amount that would go back, if nothing forbids it."""
+    _refuse_unless_refundable(payment)
+    amount = _amount(payment, wish)
+    if unless_equal_within is not None:
+        _refuse_equal(payment, amount, unless_equal_within)
+    _refuse_beyond(payment, amount)
+    return amount
 
 
 def _amount(payment: Payment, wish: RefundWish) -> int:
@@ -193,6 +253,15 @@ def _refuse_unless_refundable(payment: Payment) -> None:
     over = (*Dispute.OVER,)
     if Dispute.objects.filter(payment=payment, charge_refundable=False).exclude(status__in=over).exists():
         raise ChargeDisputed
+
+
+def _refuse_equal(payment: Payment, amount: int, within: timedelta) -> None:
+    """A request of a buyer's was made when staff decided it."""
+    since = timezone.now() - within
+    made = Q(decided_at__gte=since) | Q(decided_at=None, created_at__gte=since)
+    equal = payment.refunds.filter(made, amount=amount, status__in=Refund.COMMITTED).order_by("pk").last()
+    if equal is not None:
+        raise EqualRefund(refund_id=equal.pk)
 
 
 def _refuse_beyond(payment: Payment, amount: int) -> None:
