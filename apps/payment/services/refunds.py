@@ -7,14 +7,13 @@ Lock order: payment, then order, then variants.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -25,6 +24,7 @@ from apps.orders.models import OrderItem
 from apps.orders.services import lifecycle
 from apps.outbox.services import publish
 from apps.payment.models import Dispute, Payment, Refund, RefundItem
+from apps.payment.models.refund import new_reference
 from apps.payment.services.attempts import lock_payment, write_log
 
 S = Refund.Status
@@ -100,6 +100,19 @@ def intend_refund(
         return _write(payment, wish, status=S.PENDING, source=source, by=by, unless_equal_within=unless_equal_within)
 
 
+def intend_once(*, payment: Payment, wish: RefundWish, source: str, by: User, reference: str) -> tuple[Refund, bool]:
+    """As `intend_refund`, under a reference of the caller's: asked again, it is the same refund, whatever is wished.
+
+    Also tells whether it was there before. Raises what `intend_refund` raises.
+    """
+    with transaction.atomic(durable=True):
+        lock_payment(payment.pk)
+        known = Refund.objects.filter(payment=payment, reference=reference).first()
+        if known is not None:
+            return known, True
+        return _write(payment, wish, status=S.PENDING, source=source, by=by, reference=reference), False
+
+
 def plan_refund(*, payment: Payment, wish: RefundWish, unless_equal_within: timedelta | None = None) -> RefundPlan:
     """What `intend_refund` would write now; nothing is written. Raises what it raises."""
     amount = _check(payment, wish, unless_equal_within)
@@ -163,6 +176,43 @@ def left_of(payment: Payment) -> int:
     return max(0, payment.amount_captured - committed_of(payment) - payment.amount_lost)
 
 
+def amount_of_lines(payment: Payment, lines: Sequence[Line]) -> int:
+    """What these lines were paid with, in minor units. Raises InvalidInput, ExceedsRemaining."""
+    if not payment.applied:
+        raise InvalidInput(fields={"items": ["This payment did not pay for the order's lines. Give an amount."]})
+    ids = [line.order_item_id for line in lines]
+    items = {item.pk: item for item in OrderItem.objects.filter(order=payment.order_id, pk__in=ids)}
+    if len(set(ids)) != len(ids) or len(items) != len(ids):
+        raise InvalidInput(fields={"items": ["Name lines of this order, each once."]})
+    taken = quantities_taken(ids)
+    beyond = [
+        {"order_item_id": line.order_item_id, "requested": line.quantity, "remaining": remaining}
+        for line in lines
+        if line.quantity > (remaining := items[line.order_item_id].quantity - taken.get(line.order_item_id, 0))
+    ]
+    if beyond:
+        raise ExceedsRemaining("This is more than is left of a line.", items=beyond)
+    return sum(items[line.order_item_id].unit_price * line.quantity for line in lines)
+
+
+def quantities_taken(order_item_ids: Sequence[int]) -> dict[int, int]:
+    """How much of each line went back or is on its way back, by the refunds that name it."""
+    named = RefundItem.objects.filter(order_item__in=order_item_ids, refund__status__in=Refund.COMMITTED)
+    return dict(named.values_list("order_item").annotate(n=Sum("quantity")))
+
+
+def refusal_of(payment: Payment, *, disputed: bool) -> DomainError | None:
+    """Why nothing of a payment can go back; `disputed` says that a dispute of `forbidding_disputes` is against it."""
+    if not payment.is_settled or payment.amount_captured == 0:
+        return NotRefundable()
+    return ChargeDisputed() if disputed else None
+
+
+def forbidding_disputes() -> QuerySet[Dispute]:
+    """Disputes against payments that Stripe will not refund meanwhile."""
+    return Dispute.objects.filter(charge_refundable=False).exclude(status__in=(*Dispute.OVER,))
+
+
 def facts_of(refund: Refund) -> dict[str, Any]:
     """What is published of a refund."""
     return {"refund_id": refund.pk, "payment_id": refund.payment_id, "order_id": refund.payment.order_id}
@@ -176,11 +226,12 @@ def _write(
     source: str,
     by: User | None,
     unless_equal_within: timedelta | None = None,
+    reference: str = "",
 ) -> Refund:
     payment = lock_payment(payment.pk)
     lifecycle.lock_order(payment.order_id)
     amount = _check(payment, wish, unless_equal_within)
-    reference = "pr_" + secrets.token_hex(16)
+    reference = reference or new_reference()
     refund = Refund.objects.create(
         payment=payment,
         reference=reference,
@@ -215,7 +266,7 @@ def _amount(payment: Payment, wish: RefundWish) -> int:
     if wish.lines:
         if wish.amount is not None:
             raise InvalidInput(fields={"items": ["Give an amount or items, not both."]})
-        return _amount_of_lines(payment, wish.lines)
+        return amount_of_lines(payment, wish.lines)
     if wish.amount is None:
         return left_of(payment)
     try:
@@ -225,34 +276,10 @@ def _amount(payment: Payment, wish: RefundWish) -> int:
     return wish.amount
 
 
-def _amount_of_lines(payment: Payment, lines: Sequence[Line]) -> int:
-    if not payment.applied:
-        raise InvalidInput(fields={"items": ["This payment did not pay for the order's lines. Give an amount."]})
-    ids = [line.order_item_id for line in lines]
-    items = {item.pk: item for item in OrderItem.objects.filter(order=payment.order_id, pk__in=ids)}
-    if len(set(ids)) != len(ids) or len(items) != len(ids):
-        raise InvalidInput(fields={"items": ["Name lines of this order, each once."]})
-    taken = dict(
-        RefundItem.objects.filter(order_item__in=ids, refund__status__in=Refund.COMMITTED)
-        .values_list("order_item")
-        .annotate(n=Sum("quantity"))
-    )
-    beyond = [
-        {"order_item_id": line.order_item_id, "requested": line.quantity, "remaining": remaining}
-        for line in lines
-        if line.quantity > (remaining := items[line.order_item_id].quantity - taken.get(line.order_item_id, 0))
-    ]
-    if beyond:
-        raise ExceedsRemaining("This is more than is left of a line.", items=beyond)
-    return sum(items[line.order_item_id].unit_price * line.quantity for line in lines)
-
-
 def _refuse_unless_refundable(payment: Payment) -> None:
-    if not payment.is_settled or payment.amount_captured == 0:
-        raise NotRefundable
-    over = (*Dispute.OVER,)
-    if Dispute.objects.filter(payment=payment, charge_refundable=False).exclude(status__in=over).exists():
-        raise ChargeDisputed
+    refusal = refusal_of(payment, disputed=forbidding_disputes().filter(payment=payment).exists())
+    if refusal is not None:
+        raise refusal
 
 
 def _refuse_equal(payment: Payment, amount: int, within: timedelta) -> None:
