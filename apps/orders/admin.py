@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from unfold.admin import TabularInline
+from unfold.decorators import action
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.common.admin import MajorUnits, ReadOnlyAdmin, ReadOnlyInline
+from apps.common.errors import Conflict
 from apps.common.money import to_major
 from apps.orders.models import Order, OrderItem, OrderTransition
+from apps.orders.services.fulfilment import deliver_order, ship_order
 
 
 class OrderItemInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
@@ -30,6 +42,15 @@ class OrderTransitionInline(ReadOnlyInline, TabularInline):  # type: ignore[misc
     readonly_fields = fields
 
 
+class ShipForm(BaseDialogForm):  # type: ignore[misc]
+    tracking_number = forms.CharField(
+        max_length=100,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="The buyer finds it in the e-mail. Leave it empty where there is none.",
+    )
+
+
 @admin.register(Order)
 class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     """States are moved by payments and by the shop's services, never typed in."""
@@ -46,3 +67,45 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     inlines = (OrderItemInline, OrderTransitionInline)
     exclude = ("subtotal", "discount", "shipping", "tax", "total", "placed_from")
     money_fields = {"sub_total": "subtotal", "grand_total": "total"}
+    actions_detail = ("ship", "deliver")
+
+    @action(
+        description="Ship",
+        permissions=["fulfil"],
+        dialog={
+            "title": "Ship this order",
+            "description": "Everything in it leaves the house, and the buyer is told.",
+            "form_class": ShipForm,
+            "form_submit_text": "Ship",
+        },
+    )
+    def ship(self, request: HttpRequest, form: ShipForm, object_id: str) -> HttpResponse:
+        tracking = form.cleaned_data["tracking_number"]
+        return self._fulfil(request, object_id, partial(ship_order, tracking_number=tracking), "was shipped")
+
+    @action(
+        description="Mark as delivered",
+        permissions=["fulfil"],
+        dialog={
+            "title": "Mark this order as delivered",
+            "description": "The goods arrived, or what is digital was handed over.",
+            "form_class": None,
+            "form_submit_text": "Mark as delivered",
+        },
+    )
+    def deliver(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        return self._fulfil(request, object_id, deliver_order, "was delivered")
+
+    def has_fulfil_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return bool(request.user.has_perm("orders.fulfil_order"))
+
+    def _fulfil(self, request: HttpRequest, object_id: str, step: Callable[[int], Order], done: str) -> HttpResponse:
+        """Take the step, tell how it went, and have the dialog give way to the order's page."""
+        order = self.get_object(request, object_id)
+        if order is None:
+            raise Http404
+        try:
+            messages.success(request, f"{step(order.pk)} {done}.")
+        except Conflict as refusal:
+            messages.error(request, refusal.message)
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:orders_order_change", args=[order.pk])})

@@ -68,6 +68,14 @@ class Order(models.Model):
     tax = models.PositiveBigIntegerField(default=0)
     total = models.PositiveBigIntegerField()
     shipping_address = models.JSONField(null=True, blank=True)
+    language = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Of the e-mails and the invoice; empty: English.",
+    )
+    tracking_number = models.CharField(max_length=100, blank=True, default="", db_default="")
     transitions = models.PositiveIntegerField(default=0, help_text="How many rows its log has.")
     created_at = models.DateTimeField(auto_now_add=True)
     paid_at = models.DateTimeField(null=True)
@@ -75,6 +83,7 @@ class Order(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        permissions = [("fulfil_order", "Can ship and deliver orders")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(total=F("subtotal") + F("shipping") + F("tax") - F("discount")),

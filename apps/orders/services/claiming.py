@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+
 from apps.common.errors import NotFound
 from apps.orders.models import Order
+from apps.outbox.services import publish
 
 
 def claim_order(*, number: str, public_id: str | None, user: Any) -> Order:
@@ -15,8 +18,11 @@ def claim_order(*, number: str, public_id: str | None, user: Any) -> Order:
     nothing is ever attached because e-mail addresses are equal.
     """
     mine = Order.objects.filter(number=number, public_id=public_id or "-")
-    mine.filter(user=None).update(user=user)
-    order = mine.filter(user=user).first()
-    if order is None:
-        raise NotFound("There is no such order.", code="order_not_found")
+    with transaction.atomic(durable=True):
+        claimed = mine.filter(user=None).update(user=user)
+        order = mine.filter(user=user).first()
+        if order is None:
+            raise NotFound("There is no such order.", code="order_not_found")
+        if claimed:
+            publish("order.claimed", str(order.pk), {"order_id": order.pk})
     return order

@@ -1,4 +1,4 @@
-"""From a cart to an order that holds its stock."""
+"""From a cart, or one variant, to an order that holds its stock."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from apps.cart.models import Cart
 from apps.cart.selectors import Line, family, lines_of
+from apps.catalog.models import Price, ProductVariant
 from apps.common import money
-from apps.common.errors import Conflict, DomainError, TooManyRequests
+from apps.common.errors import Conflict, DomainError, SignInRequired, TooManyRequests
 from apps.inventory import services as inventory
 from apps.orders.models import Order, OrderItem
 from apps.orders.services import state
@@ -58,13 +59,11 @@ def place_order(
 ) -> Order:
     """Make the order of a locked cart and hold its stock, in the caller's transaction.
 
-    Raises DomainError `cart_empty`, `amount_too_large` or `item_unavailable`, PriceChanged, OutOfStock.
+    Raises DomainError `cart_empty`, `amount_too_large` or `item_unavailable`, SignInRequired, PriceChanged,
+    OutOfStock.
     """
     lines = lines_of(cart)
-    _check(lines, cart.currency)
-    subtotal = sum(line.line_total for line in lines)
-    # Variants before counters, in the house's lock order: nobody waits for a variant while holding the day's row.
-    variants = inventory.lock_variants(line.variant_id for line in lines)
+    _check(lines, cart.currency, user)
     order = Order(
         user=user,
         email=email,
@@ -72,17 +71,11 @@ def place_order(
         cart_version=cart.version,
         placed_from=placed_from,
         currency=cart.currency,
-        subtotal=subtotal,
-        total=subtotal,
         shipping_address=address,
         expires_at=expires_at,
-        transitions=1,
-        number=next_number(),
     )
-    order.save(force_insert=True)
-    OrderItem.objects.bulk_create(
+    items = [
         OrderItem(
-            order=order,
             variant_id=line.variant_id,
             sku=line.sku,
             name=line.name,
@@ -93,9 +86,52 @@ def place_order(
             line_total=line.line_total,
         )
         for line in lines
+    ]
+    return _write(order, items)
+
+
+def place_variant(*, variant_id: int, user: Any, email: str, currency: str, expires_at: datetime) -> Order:
+    """Make an order of one unit of a variant, without a cart, at today's price, in the caller's transaction.
+
+    Raises OutOfStock, also when the variant is not for sale in this currency.
+    """
+    variant = ProductVariant.objects.select_related("product").get(pk=variant_id)
+    price = Price.objects.filter(variant=variant, currency=currency).values_list("amount", flat=True).first()
+    if price is None or not (variant.active and variant.product.active):
+        raise inventory.OutOfStock(items=[{"sku": variant.sku, "requested": 1, "available": 0}])
+    item = OrderItem(
+        variant=variant,
+        sku=variant.sku,
+        name=str(variant),
+        kind=variant.product.kind,
+        image_url=variant.product.image_url,
+        quantity=1,
+        unit_price=price,
+        line_total=price,
     )
-    wanted = {line.variant_id: line.quantity for line in lines}
-    inventory.hold_locked(variants, order_id=order.pk, cart_id=cart.pk, wanted=wanted)
+    return _write(Order(user=user, email=email, currency=currency, expires_at=expires_at), [item])
+
+
+def standing_order_of_variant(*, variant_id: int, user: Any) -> Order | None:
+    """The person's newest unpaid order that `place_variant` made of this variant and that has not ended."""
+    # An order that lost its cart still has the cart's version; one that never had a cart has none.
+    made = Order.objects.filter(user=user, cart_version=None, items__variant=variant_id)
+    return made.filter(status=Order.Status.PENDING).order_by("-pk").first()
+
+
+def _write(order: Order, items: list[OrderItem]) -> Order:
+    """Save a new order with its lines and hold what they need. Raises OutOfStock."""
+    wanted = {item.variant_id: item.quantity for item in items}
+    # Variants before counters, in the house's lock order: nobody waits for a variant while holding the day's row.
+    variants = inventory.lock_variants(wanted)
+    order.subtotal = order.total = sum(item.line_total for item in items)
+    order.transitions = 1
+    order.number = next_number()
+    order.save(force_insert=True)
+    for item in items:
+        item.order = order
+    OrderItem.objects.bulk_create(items)
+    inventory.hold_locked(variants, order_id=order.pk, cart_id=order.cart_id, wanted=wanted)
     state.open_log(order, reason="placed")
     return order
 
@@ -134,9 +170,12 @@ def check_open_orders(*, user: Any, placed_from: str) -> None:
         )
 
 
-def _check(lines: list[Line], currency: str) -> None:
+def _check(lines: list[Line], currency: str, user: Any) -> None:
     if not lines:
         raise DomainError("The cart is empty.", code="cart_empty")
+    personal = [line.name for line in lines if line.needs_account]
+    if personal and user is None:
+        raise SignInRequired(f"Sign in first: {', '.join(personal)} belongs to an account.")
     gone = [line for line in lines if not line.active or (line.price_is_stale and line.current_price is None)]
     if gone:
         raise inventory.OutOfStock(
