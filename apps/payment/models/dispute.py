@@ -58,6 +58,9 @@ class Dispute(models.Model):
     )
     decided_at = models.DateTimeField(null=True, blank=True)
     decision_done_at = models.DateTimeField(null=True, blank=True)
+    decision_due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When `work` asks Stripe for what was decided; empty: now."
+    )
     told_at = models.DateTimeField(help_text="When the question was asked whose answer this row shows.")
     created_at = models.DateTimeField(help_text="When Stripe opened it.")
     closed_at = models.DateTimeField(null=True)

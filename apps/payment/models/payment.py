@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
@@ -37,6 +38,12 @@ class Payment(models.Model):
         SESSION = "session", "Stripe's hosted page"
         INTENT = "intent", "the frontend's own form"
 
+    class CaptureDecision(models.TextChoices):
+        """What staff wants done with an amount that is reserved on a card."""
+
+        CAPTURE = "capture", "take the money"
+        RELEASE = "release", "give the reservation up"
+
     SETTLED = (Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.REFUNDED)
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments")
@@ -67,7 +74,24 @@ class Payment(models.Model):
     stripe_payment_intent_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     stripe_charge_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     intent_status = models.CharField(
-        max_length=30, blank=True, default="", db_default="", help_text="Of an intent of our own, as last told."
+        max_length=30,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="As last told, of an intent of our own; of a hosted page's once an amount is reserved or on its way.",
+    )
+    capture_decision = models.CharField(
+        max_length=7, choices=CaptureDecision.choices, blank=True, default="", db_default=""
+    )
+    capture_key = models.CharField(
+        max_length=80, blank=True, default="", db_default="", help_text="The idempotency key of what was decided."
+    )
+    capture_decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    capture_decided_at = models.DateTimeField(null=True, blank=True)
+    capture_due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When `work` asks Stripe for what was decided; empty: now."
     )
     stripe_customer_id = models.CharField(max_length=255, blank=True, default="", db_default="")
     stripe_method_id = models.CharField(
@@ -126,6 +150,9 @@ class Payment(models.Model):
                 condition=Q(closing=True, channel="intent", status__in=["failed", "cancelled"])
                 & ~Q(intent_status__in=["canceled", "succeeded"]),
                 name="payment_intent_left_open",
+            ),
+            models.Index(
+                fields=["id"], condition=~Q(capture_decision="") & Q(status="processing"), name="payment_capture_undone"
             ),
         ]
 
