@@ -34,6 +34,7 @@ class Line:
     stock: int | None
     held: int
     active: bool
+    needs_account: bool
 
     @property
     def line_total(self) -> int:
@@ -74,6 +75,7 @@ def lines_of(cart: Cart) -> list[Line]:
             stock=row.variant.stock,
             held=row.variant.held,
             active=row.variant.active and row.variant.product.active,
+            needs_account=row.variant.product.needs_account,
         )
         for row in rows
     ]
@@ -129,6 +131,7 @@ def _render_line(line: Line, currency: str, own: int) -> dict[str, Any]:
         "variant_id": line.variant_id,
         "sku": line.sku,
         "name": line.name,
+        "kind": line.kind,
         "image_url": line.image_url,
         "quantity": line.quantity,
         "price_at_add": to_major(line.price_at_add, currency),

@@ -89,8 +89,8 @@ class CategoryAdmin(Undeletable):
 
 @admin.register(Product)
 class ProductAdmin(Undeletable):
-    list_display = ("name", "category", "kind", "active")
-    list_filter = ("category", "kind", "active")
+    list_display = ("name", "category", "kind", "needs_account", "active")
+    list_filter = ("category", "kind", "needs_account", "active")
     list_select_related = ("category",)
     search_fields = ("name__icontains", "slug__startswith", "variants__sku__istartswith")
     prepopulated_fields = {"slug": ("name",)}

@@ -37,6 +37,11 @@ class Product(models.Model):
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.PHYSICAL)
     image_url = models.CharField(max_length=500, blank=True)
     active = models.BooleanField(default=True, help_text="Shown in the shop and buyable.")
+    needs_account = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Only a signed-in person can buy it.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

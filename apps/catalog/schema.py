@@ -27,6 +27,7 @@ class ProductOutput(serializers.Serializer[Any]):
     category = serializers.CharField()
     category_name = serializers.CharField()
     kind = serializers.ChoiceField(["physical", "digital"])
+    needs_account = serializers.BooleanField(help_text="A guest has to sign in before the checkout.")
     variants = VariantOutput(many=True)
 
 

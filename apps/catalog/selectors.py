@@ -74,6 +74,7 @@ def render_product(product: Product) -> dict[str, Any]:
         "category": product.category.slug,
         "category_name": product.category.name,
         "kind": product.kind,
+        "needs_account": product.needs_account,
         "variants": [
             {
                 "id": variant.pk,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -26,6 +26,13 @@ SHOWN = 20
 
 EXPIRY_GRACE = timedelta(minutes=5)
 """How long after its end an order may still wait for the sweep."""
+
+
+Check = tuple[str, str, QuerySet[Any]]
+"""An invariant's name, its meaning, and the rows that break it."""
+
+also: list[Callable[[], Iterator[Check]]] = []
+"""Invariants of apps that this one does not know; the composition root hands them over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +67,17 @@ def _of_line(movements: QuerySet[StockMovement]) -> Coalesce:
     return Coalesce(Subquery(rows.values("order_id").annotate(n=Sum("quantity")).values("n")), 0)
 
 
-def _checks() -> Iterator[tuple[str, str, QuerySet[Any]]]:
+def _checks() -> Iterator[Check]:
     yield from _stock()
     yield from _orders()
     yield from _payments()
     yield from _money_back()
     yield from _methods()
+    for checks in also:
+        yield from checks()
 
 
-def _stock() -> Iterator[tuple[str, str, QuerySet[Any]]]:
+def _stock() -> Iterator[Check]:
     counted = ProductVariant.objects.filter(stock__isnull=False)
     active = StockHold.objects.filter(state=StockHold.State.ACTIVE)
     moved = counted.annotate(moved=_sum(StockMovement.objects.all(), "variant", "quantity"))
@@ -92,7 +101,7 @@ def _stock() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     yield "I5", "a hold is active only while its order is pending", active.exclude(order_id__in=open_orders)
 
 
-def _orders() -> Iterator[tuple[str, str, QuerySet[Any]]]:
+def _orders() -> Iterator[Check]:
     late = timezone.now() - EXPIRY_GRACE
     yield "I5", "no order is past its expiry", Order.objects.filter(expires_at__lt=late)
     processing = Order.objects.filter(payment_status=Order.PaymentStatus.PROCESSING)
@@ -117,7 +126,7 @@ def _orders() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     yield "I16", "a cart has at most one pending order", twice.filter(open__gt=1)
 
 
-def _payments() -> Iterator[tuple[str, str, QuerySet[Any]]]:
+def _payments() -> Iterator[Check]:
     stray = Payment.objects.filter(status__in=Payment.SETTLED, applied=False, amount_captured__gt=0)
     stray = stray.annotate(back=_sum(Refund.objects.filter(status__in=Refund.COMMITTED), "payment", "amount"))
     looked_at = Exists(AttentionCase.objects.filter(payment=OuterRef("pk"), solved_at=None))
@@ -135,7 +144,7 @@ def _payments() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     yield "I12", "an event that was not applied says why", silent
 
 
-def _money_back() -> Iterator[tuple[str, str, QuerySet[Any]]]:
+def _money_back() -> Iterator[Check]:
     committed = _sum(Refund.objects.filter(status__in=Refund.COMMITTED), "payment", "amount")
     succeeded = _sum(Refund.objects.filter(status=Refund.Status.SUCCEEDED), "payment", "amount")
     lost = _sum(Dispute.objects.filter(status=Dispute.Status.LOST), "payment", "amount")
@@ -184,7 +193,7 @@ def _status_of_refunds() -> Case:
     )
 
 
-def _methods() -> Iterator[tuple[str, str, QuerySet[Any]]]:
+def _methods() -> Iterator[Check]:
     saved = PaymentMethod.objects.filter(state=PaymentMethod.State.SAVED)
     yield "I22", "a saved method belongs to its owner's customer", saved.exclude(customer__user=F("user"))
     yield "I22", "a saved method's customer is at Stripe", saved.filter(customer__stripe_customer_id=None)

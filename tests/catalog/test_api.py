@@ -30,6 +30,7 @@ def test_product_is_shown_with_what_can_be_bought_of_it() -> None:
             "category": "things",
             "category_name": "Things",
             "kind": "physical",
+            "needs_account": False,
             "variants": [
                 {"id": mug.pk, "sku": "MUG-1", "name": "", "price": "12.50", "currency": "USD", "available": 3}
             ],

@@ -1,10 +1,11 @@
-"""From a cart, or an unpaid order, to the Stripe page that collects its total."""
+"""From a cart, one variant, or an unpaid order to the Stripe page that collects its total."""
 
 from __future__ import annotations
 
 from apps.cart.models import Cart
 from apps.common.errors import DomainError
 from apps.orders.models import Order
+from apps.orders.services.placing import standing_order_of_variant
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import Payment
 from apps.payment.services.attempts import Wish, open_attempt_of
@@ -16,6 +17,7 @@ from apps.payment.services.ordering import (
     in_rounds,
     opened,
     place_instead,
+    place_variant_first,
     standing_orders,
 )
 from apps.payment.services.provider import AlreadyPaid, ask_stripe
@@ -24,7 +26,8 @@ from apps.payment.services.provider import AlreadyPaid, ask_stripe
 def start_checkout(*, cart: Cart | None, buyer: Buyer, save_method: bool = False) -> Payment:
     """Place the cart as an order and open its session; the same unchanged cart gets the same open session again.
 
-    Raises DomainError `cart_empty`, `amount_too_large`; OutOfStock, PriceChanged, AlreadyPaid, StripeUnavailable.
+    Raises DomainError `cart_empty`, `amount_too_large`; SignInRequired, OutOfStock, PriceChanged, AlreadyPaid,
+    StripeUnavailable.
     """
     if cart is None:
         raise DomainError("The cart is empty.", code="cart_empty")
@@ -39,6 +42,25 @@ def start_checkout(*, cart: Cart | None, buyer: Buyer, save_method: bool = False
         return opened(payment)
 
     return in_rounds(start, busy="cart_busy", look_again=cart.refresh_from_db)
+
+
+def start_direct_checkout(*, variant_id: int, currency: str, buyer: Buyer, save_method: bool = False) -> Payment:
+    """Open a session for one unit of a variant, for a signed-in buyer; the cart is left as it is.
+
+    Asked again while that order waits for its money, the buyer gets the same open session. Raises OutOfStock,
+    AlreadyPaid, TooManyRequests, StripeUnavailable.
+    """
+
+    def start() -> Payment:
+        standing = standing_order_of_variant(variant_id=variant_id, user=buyer.user)
+        wish = wish_of(buyer, save_method=save_method)
+        if standing is not None:
+            if standing.payment_status != Order.PaymentStatus.PENDING:
+                raise AlreadyPaid(standing.number)
+            return _resume(standing, wish)
+        return opened(place_variant_first(variant_id=variant_id, currency=currency, buyer=buyer, wish=wish))
+
+    return in_rounds(start, busy="order_busy")
 
 
 def retry_checkout(*, order: Order, buyer: Buyer, save_method: bool = False) -> Payment:

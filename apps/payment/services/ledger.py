@@ -6,6 +6,7 @@ what Stripe was asked last is what counts, and every sum is taken anew from the 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -165,6 +166,8 @@ def recompute(payment: Payment, *, reason: str) -> None:
     )
     if order.disputed != payment.disputed:
         lifecycle.flag_dispute(order, disputed=payment.disputed)
+    # A state may come and go several times, so each change is news of its own.
+    publish("order.standing_changed", f"{order.pk}/{secrets.token_hex(8)}", {"order_id": order.pk})
     _restock(payment, lines.filter(restock=True, restocked_at=None).select_related("order_item", "refund"))
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from django.db import transaction
 
+from apps.accounts.models import User
 from apps.cart import services as cart_services
 from apps.cart.models import Cart
 from apps.common.errors import Conflict, DomainError, Unavailable
@@ -21,7 +22,9 @@ from apps.orders.services.placing import (
     PriceChanged,
     check_open_orders,
     place_order,
+    place_variant,
     revive_order,
+    standing_order_of_variant,
     unsettled_orders,
 )
 from apps.payment.models import Payment
@@ -106,7 +109,7 @@ def place_instead(
 ) -> tuple[Order, Payment | None]:
     """Place the cart in the place of its standing orders, with a first attempt where there is a wish.
 
-    Raises Moved, OutOfStock, PriceChanged, AlreadyPaid, StripeUnavailable.
+    Raises Moved, SignInRequired, OutOfStock, PriceChanged, AlreadyPaid, StripeUnavailable.
     """
     close_attempts(standing)
     check_open_orders(user=buyer.user, placed_from=buyer.network)
@@ -130,6 +133,23 @@ def place_instead(
     except PriceChanged as changed:
         cart_services.accept_current_prices(cart_id=cart.pk, item_ids=changed.item_ids)
         raise
+
+
+def place_variant_first(*, variant_id: int, currency: str, buyer: Buyer, wish: Wish) -> Payment:
+    """Order one unit of a variant without a cart, with a first attempt, if the person has no such order open.
+
+    There is no cart whose lock two such calls at once could wait for, so they wait for the person's row, which
+    nobody locks after anything else. Raises Moved, OutOfStock, TooManyRequests.
+    """
+    check_open_orders(user=buyer.user, placed_from="")
+    with transaction.atomic(durable=True):
+        User.objects.select_for_update(no_key=True).get(pk=buyer.user.pk)
+        if standing_order_of_variant(variant_id=variant_id, user=buyer.user) is not None:
+            raise Moved
+        order = place_variant(
+            variant_id=variant_id, user=buyer.user, email=buyer.email, currency=currency, expires_at=hold_end()
+        )
+        return open_attempt(order, number=1, wish=wish)
 
 
 def attempt_anew(order: Order, wish: Wish) -> Payment:

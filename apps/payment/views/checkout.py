@@ -44,11 +44,11 @@ class CheckoutView(APIView):
                 payment = checkout.start_checkout(cart=cart, buyer=buyer, save_method=save)
             return status.HTTP_201_CREATED, str(payment.pk)
 
-        return run_once(request, caller=caller_of(request, cart=cart, order=order), work=work, render=_render)
+        return run_once(request, caller=caller_of(request, cart=cart, order=order), work=work, render=render_started)
 
 
 class ConfigView(APIView):
-    """What a frontend needs to start Stripe.js."""
+    """What a frontend needs to start Stripe.js and to ask for an address."""
 
     @extend_schema(responses={200: ConfigOutput})
     def get(self, request: Request) -> Response:
@@ -57,11 +57,14 @@ class ConfigView(APIView):
                 "publishable_key": settings.STRIPE_PUBLIC_KEY,
                 "payment_env": settings.PAYMENT_ENV,
                 "currency": settings.DEFAULT_CURRENCY,
+                "stripe_js_url": settings.STRIPE_JS_URL,
+                "shipping_countries": settings.SHIPPING_COUNTRIES,
             }
         )
 
 
-def _render(payment_id: str) -> dict[str, Any]:
+def render_started(payment_id: str) -> dict[str, Any]:
+    """What every call that started a checkout answers."""
     payment = Payment.objects.select_related("order").get(pk=int(payment_id))
     count = OrderItem.objects.filter(order=payment.order_id).aggregate(n=Sum("quantity"))["n"]
     return render_checkout(payment, payment.order, items_count=count)
