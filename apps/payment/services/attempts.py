@@ -141,7 +141,7 @@ def _session_params(order: Order, reference: str, wish: Wish) -> dict[str, Any]:
         # The page offers what the buyer has saved, and asks whether to save what is new.
         params["saved_payment_method_options"] = {
             "payment_method_save": "disabled" if wish.save_method else "enabled",
-            "allow_redisplay_filters": ["always", "unspecified"],
+            "allow_redisplay_filters": ["always", "unspecified", "limited"],
         }
     elif order.email:
         params["customer_email"] = order.email

@@ -19,12 +19,22 @@ class NothingToPay(Conflict):
     message = "There is nothing to pay for this order."
 
 
+class ContactMissing(Conflict):
+    """A frontend's own form asks for a card alone, so the order has to know the rest before."""
+
+    code = "contact_missing"
+    message = "This order does not say whom it is for or where it goes. Pay it on the payment page, which asks."
+
+
 def start_intent(
     *, order: Order, buyer: Buyer, method: PaymentMethod | None = None, save_method: bool = False
 ) -> Payment:
     """Open a PaymentIntent over an order's total, or give the open one again.
 
-    Raises AlreadyPaid, OrderCancelled, NothingToPay, OutOfStock, MethodGone, StripeUnavailable, StripeRefused.
+    After a decline of a saved method it is another one: Stripe has taken the method off the first.
+
+    Raises AlreadyPaid, OrderCancelled, NothingToPay, ContactMissing, OutOfStock, MethodGone, StripeUnavailable,
+    StripeRefused.
     """
 
     def start() -> Payment:
@@ -32,6 +42,7 @@ def start_intent(
         refuse_unless_payable(order)
         if order.total == 0:
             raise NothingToPay
+        _refuse_without_contact(order)
         wish = wish_of(
             buyer,
             save_method=save_method,
@@ -48,6 +59,8 @@ def start_intent(
             raise AlreadyPaid(order.number)
         if not payment.is_open:
             raise Moved
+        if method and payment.intent_status == "requires_payment_method":
+            return attempt_anew(order, wish)
         return payment
 
     return in_rounds(start, busy="order_busy")
@@ -87,6 +100,12 @@ def cancel(payment: Payment) -> Payment:
     close_open_attempt(payment)
     payment.refresh_from_db()
     return payment
+
+
+def _refuse_without_contact(order: Order) -> None:
+    ships = order.shipping_address is None and order.items.filter(kind="physical").exists()
+    if ships or not order.email:
+        raise ContactMissing
 
 
 def _fits(payment: Payment, wish: Wish) -> bool:

@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.common.errors import Conflict, DomainError, NotFound
 from apps.payment import gateway
 from apps.payment.gateway import SavedMethod, SetupIntent, StripeRefused, StripeUnavailable
-from apps.payment.models import PaymentMethod, StripeCustomer
+from apps.payment.models import Payment, PaymentMethod, StripeCustomer
 from apps.payment.services.customers import customer_for, forget_customer, is_gone
 
 S = PaymentMethod.State
@@ -143,12 +143,13 @@ def absorb_method(method: SavedMethod, *, told_at: datetime) -> None:
     """Take over what Stripe tells of a method, in the caller's transaction.
 
     One that is attached to a customer of ours becomes a saved method; one that was removed here stays removed, and
-    older news than the last changes nothing. A method that Stripe keeps for this one payment alone is not offered.
+    older news than the last changes nothing. Stripe marks as limited what was kept without a word of the buyer's on
+    its page: that is offered only to those who ticked the shop's own box when they paid.
     """
     known = PaymentMethod.objects.filter(stripe_payment_method_id=method.id).first()
     if known is None:
         customer = StripeCustomer.objects.filter(stripe_customer_id=method.customer_id or None).first()
-        if customer is not None and method.allow_redisplay != "limited":
+        if customer is not None and (method.allow_redisplay != "limited" or _asked_to_save(customer)):
             _lock_person(User(pk=customer.user_id))
             _insert(customer, method, told_at)
         return
@@ -166,6 +167,11 @@ def absorb_detached(stripe_payment_method_id: str) -> None:
     _lock_person(user)
     PaymentMethod.objects.filter(pk=known.pk).update(state=S.REMOVED, is_default=False)
     _choose_default(user)
+
+
+def _asked_to_save(customer: StripeCustomer) -> bool:
+    asked = Payment.objects.filter(stripe_customer_id=customer.stripe_customer_id, saves_method=True)
+    return asked.filter(order__user=customer.user_id).exists()
 
 
 def _keep_current(customer: StripeCustomer, method: SavedMethod) -> PaymentMethod:
