@@ -27,6 +27,7 @@ class LineOutput(serializers.Serializer[Any]):
     variant_id = serializers.IntegerField()
     sku = serializers.CharField()
     name = serializers.CharField()
+    kind = serializers.CharField(help_text="physical, which needs an address to go to, or digital.")
     image_url = serializers.CharField(allow_blank=True)
     quantity = serializers.IntegerField()
     price_at_add = serializers.CharField()

@@ -224,6 +224,18 @@ STRIPE_WEBHOOK_SECRETS = [
     secret.strip() for secret in env.stripe_value(("STRIPE_WEBHOOK_SECRET",), PAYMENT_ENV).split(",") if secret.strip()
 ]
 STRIPE_API_VERSION = "2026-10-28.endive"
+# Stripe.js has a release per major version of the API, and the sandbox its own at the same path.
+STRIPE_JS_URL = f"{STRIPE_API_BASE or 'https://js.stripe.com'}/{STRIPE_API_VERSION.partition('.')[2]}/stripe.js"
+# What a page with Stripe.js may load, call and frame: https://docs.stripe.com/security/guide#content-security-policy
+STRIPE_JS_POLICY = (
+    {"script-src": [SELF, STRIPE_API_BASE], "connect-src": [SELF, STRIPE_API_BASE]}
+    if STRIPE_API_BASE
+    else {
+        "script-src": [SELF, "https://js.stripe.com", "https://*.js.stripe.com"],
+        "connect-src": [SELF, "https://api.stripe.com"],
+        "frame-src": ["https://js.stripe.com", "https://*.js.stripe.com", "https://hooks.stripe.com"],
+    }
+)
 # Half of the threads that README.md gives a gunicorn process.
 STRIPE_CALLS_AT_ONCE = env.integer("STRIPE_CALLS_AT_ONCE", 2, least=1)
 

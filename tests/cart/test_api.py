@@ -46,6 +46,7 @@ def test_first_write_makes_a_cart_and_hands_out_its_token(shop: Shop) -> None:
             "variant_id": mug.pk,
             "sku": "MUG",
             "name": "Product MUG",
+            "kind": "physical",
             "image_url": "",
             "quantity": 2,
             "price_at_add": "12.50",

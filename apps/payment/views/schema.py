@@ -165,6 +165,8 @@ class ConfigOutput(serializers.Serializer[Any]):
     publishable_key = serializers.CharField()
     payment_env = serializers.CharField()
     currency = serializers.CharField()
+    stripe_js_url = serializers.CharField(help_text="Stripe's script, or the sandbox's where the shop talks to one.")
+    shipping_countries = serializers.ListField(child=serializers.CharField(), help_text="Two capital letters each.")
 
 
 class MethodOutput(serializers.Serializer[Any]):
