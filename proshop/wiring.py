@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 
@@ -12,18 +13,32 @@ def connect() -> None:
     from apps.notifications import subscribers as mail
     from apps.orders.services import lifecycle
     from apps.outbox.services import subscribe
+    from apps.payment.services import customers
     from apps.payment.webhooks import inbox
 
     def take_bought_off_cart(payload: dict[str, Any]) -> None:
         lifecycle.take_bought_off_cart(int(payload["order_id"]))
+
+    def tell_stripe_of_a_change(payload: dict[str, Any]) -> None:
+        customers.note_change(int(payload["user_id"]))
 
     subscribe("order.paid", "cart", take_bought_off_cart)
     subscribe("order.paid", "mail", mail.order_paid)
     subscribe("order.contact_learned", "mail", mail.order_contact_learned)
     subscribe("order.processing", "mail", mail.order_processing)
     subscribe("order.payment_failed", "mail", mail.order_payment_failed)
+    subscribe("order.shipped", "mail", mail.order_shipped)
+    subscribe("refund.requested", "mail", mail.refund_requested)
+    subscribe("refund.rejected", "mail", mail.refund_rejected)
+    subscribe("refund.succeeded", "mail", mail.refund_succeeded)
+    subscribe("refund.failed", "mail", mail.refund_failed)
+    for stage in ("inquiry", "dispute"):
+        subscribe(f"dispute.{stage}", "mail", partial(mail.dispute_opened, stage))
+    for stage in ("won", "lost", "warning_closed", "prevented"):
+        subscribe(f"dispute.{stage}", "mail", partial(mail.dispute_closed, stage))
     subscribe("payment.attention", "mail", mail.attention)
     subscribe("accounts.password_reset", "mail", mail.password_reset)
+    subscribe("accounts.user_changed", "stripe", tell_stripe_of_a_change)
     inbox.on_wake(wake)
     on_sign_in.append(MergeCart())
 

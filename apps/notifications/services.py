@@ -82,11 +82,12 @@ def _send(mail: Mail) -> None:
     """No transaction is open while the mail server is spoken to."""
     row = Mail.objects.filter(pk=mail.pk)
     try:
-        subject, text, html = render(mail.kind, json.loads(mail.context))
-        message = EmailMultiAlternatives(
-            subject, text, to=[mail.recipient], headers={"Message-ID": mail.message_id, **NO_AUTOMATIC_ANSWERS}
-        )
-        message.attach_alternative(html, "text/html")
+        words = render(mail.kind, json.loads(mail.context))
+        headers = {"Message-ID": mail.message_id, **NO_AUTOMATIC_ANSWERS}
+        message = EmailMultiAlternatives(words.subject, words.text, to=[mail.recipient], headers=headers)
+        message.attach_alternative(words.html, "text/html")
+        for attachment in words.attachments:
+            message.attach(attachment.name, attachment.content, attachment.mime_type)
         message.send()
     except Exception as failure:  # a mail server may fail in any way; the row keeps the reason
         attempts = mail.attempts + 1

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from django.db.models import Q
 
 from apps.accounts.models import User
 from apps.notifications.services import queue_mail
 from apps.orders.models import Order
+from apps.payment.models import Refund
+
+TOLD_BY_DISPUTE_MAILS = ("dispute", "inquiry")
 
 
 def order_paid(payload: dict[str, Any]) -> None:
@@ -39,12 +45,53 @@ def order_contact_learned(payload: dict[str, Any]) -> None:
         tell(payload)
 
 
+def order_shipped(payload: dict[str, Any]) -> None:
+    _to_buyer("order_shipped", payload["order_id"], key=str(payload["order_id"]))
+
+
+def refund_requested(payload: dict[str, Any]) -> None:
+    """The buyer has it in writing, and whoever may decide it is told that it waits."""
+    _about_refund("refund_requested", payload)
+    _to_staff("refund_waiting", "decide_refund", key=str(payload["refund_id"]), ids=payload)
+
+
+def refund_rejected(payload: dict[str, Any]) -> None:
+    _about_refund("refund_rejected", payload)
+
+
+def refund_succeeded(payload: dict[str, Any]) -> None:
+    _about_refund("refund_succeeded", payload)
+
+
+def refund_failed(payload: dict[str, Any]) -> None:
+    """Tell a buyer who waits for the money. Staff is told by the case that was opened with it."""
+    refund = Refund.objects.get(pk=payload["refund_id"])
+    expected = refund.source in (Refund.Source.BUYER, Refund.Source.SHOP)
+    if payload["had_succeeded"] or expected:
+        _about_refund("refund_failed", payload)
+
+
+def dispute_opened(stage: str, payload: dict[str, Any]) -> None:
+    """An inquiry, or a dispute; one may become the other, and each is told once."""
+    key = f"{payload['dispute_id']}/{stage}"
+    _to_staff("dispute_opened", "answer_dispute", key=key, ids={**payload, "stage": stage})
+
+
+def dispute_closed(stage: str, payload: dict[str, Any]) -> None:
+    key = f"{payload['dispute_id']}/{stage}"
+    _to_staff("dispute_closed", "answer_dispute", key=key, ids={**payload, "stage": stage})
+
+
 def attention(payload: dict[str, Any]) -> None:
-    """Money that a person has to look at: every active owner of the shop is told."""
-    for owner in User.objects.filter(is_superuser=True, is_active=True):
+    """Money that a person has to look at. Disputes have e-mails of their own."""
+    if payload["kind"] not in TOLD_BY_DISPUTE_MAILS:
         about = payload.get("object_id") or payload["payment_id"]
-        key = f"{about}/{payload['kind']}/{owner.pk}"[:80]
-        queue_mail(kind="attention", key=key, recipient=owner.email, ids=payload)
+        _to_staff("attention", "change_attentioncase", key=f"{about}/{payload['kind']}", ids=payload)
+
+
+def enrollment(kind: str, payload: dict[str, Any]) -> None:
+    """A learner's enrollment began, ended, was paused or goes on."""
+    _to_buyer(kind, payload["order_id"], key=f"{payload['enrollment_id']}/{payload['seq']}", ids=payload)
 
 
 def password_reset(payload: dict[str, Any]) -> None:
@@ -54,6 +101,25 @@ def password_reset(payload: dict[str, Any]) -> None:
         queue_mail(kind="password_reset", key=str(payload["request"]), recipient=user.email, ids=payload)
 
 
-def _to_buyer(kind: str, order_id: int, *, key: str) -> None:
+def _about_refund(kind: str, payload: dict[str, Any]) -> None:
+    _to_buyer(kind, payload["order_id"], key=str(payload["refund_id"]), ids=payload)
+
+
+def _to_buyer(kind: str, order_id: int, *, key: str, ids: dict[str, Any] | None = None) -> None:
     email = Order.objects.values_list("email", flat=True).get(pk=order_id)
-    queue_mail(kind=kind, key=key, recipient=email, ids={"order_id": order_id})
+    queue_mail(kind=kind, key=key, recipient=email, ids=ids or {"order_id": order_id})
+
+
+def _to_staff(kind: str, permission: str, *, key: str, ids: dict[str, Any]) -> None:
+    """One e-mail to each who may act on it."""
+    for person in _staff_with(permission):
+        queue_mail(kind=kind, key=f"{key[:68]}/{person.pk}", recipient=person.email, ids=ids)
+
+
+def _staff_with(permission: str) -> Iterable[User]:
+    """Active staff with a permission of the payment app, their own or their group's; owners have all."""
+    code, app = "permissions__codename", "permissions__content_type__app_label"
+    own = Q(**{f"user_{code}": permission, f"user_{app}": "payment"})
+    groups = Q(**{f"groups__{code}": permission, f"groups__{app}": "payment"})
+    allowed = Q(is_superuser=True) | (Q(is_staff=True) & (own | groups))
+    return User.objects.filter(allowed, is_active=True).order_by("pk").distinct()

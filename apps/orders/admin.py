@@ -69,7 +69,7 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     money_fields = {"sub_total": "subtotal", "grand_total": "total"}
     actions_detail = ("ship", "deliver")
 
-    @action(
+    @action(  # type: ignore[untyped-decorator]
         description="Ship",
         permissions=["fulfil"],
         dialog={
@@ -83,7 +83,7 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
         tracking = form.cleaned_data["tracking_number"]
         return self._fulfil(request, object_id, partial(ship_order, tracking_number=tracking), "was shipped")
 
-    @action(
+    @action(  # type: ignore[untyped-decorator]
         description="Mark as delivered",
         permissions=["fulfil"],
         dialog={
