@@ -308,6 +308,37 @@ def test_saved_card_is_confirmed_by_its_id_and_may_leave_the_redirect_to_the_pag
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("return_url", ["https://shop.example/done", None])
+def test_check_of_an_intent_that_the_server_confirmed_is_a_redirect_too(page, box, customer, shop, return_url):
+    method = box.stripe.v1.payment_methods.attach("pm_card_authenticationRequired", {"customer": customer.id})
+    intent = intent_of(
+        box, customer=customer.id, automatic_payment_methods={"enabled": True, "allow_redirects": "never"}
+    )
+    where = {"return_url": return_url} if return_url else {}
+    waiting = box.stripe.v1.payment_intents.confirm(intent.id, {"payment_method": method.id, **where})
+    assert waiting.status == "requires_action"
+    page.route("https://shop.example/**", lambda route: route.fulfill(body="back", content_type="text/plain"))
+
+    page.evaluate("secret => { stripe.handleNextAction({clientSecret: secret}) }", intent.client_secret)
+    page.get_by_role("button", name="Complete authentication").click()
+
+    page.wait_for_url(f"{return_url or shop}?**redirect_status=succeeded")
+    assert box.stripe.v1.payment_intents.retrieve(intent.id).status == "succeeded"
+
+
+@pytest.mark.browser
+def test_intent_that_waits_for_no_check_has_no_next_action(page, box):
+    intent = intent_of(box)
+    setup = box.stripe.v1.setup_intents.create()
+
+    for secret in (intent.client_secret, setup.client_secret):
+        answer = page.evaluate("secret => stripe.handleNextAction({clientSecret: secret})", secret)
+        assert answer["error"]["code"] == "intent_unexpected_state"
+    wrong = page.evaluate("() => stripe.handleNextAction({clientSecret: 'pi_1_secret_2'})")
+    assert wrong["error"]["code"] == "resource_missing"
+
+
+@pytest.mark.browser
 def test_element_tells_when_it_is_complete(page):
     page.evaluate("window.seen = []; card.on('change', e => seen.push([e.empty, e.complete]))")
 

@@ -147,18 +147,35 @@
       const back = return_url ?? (handleActions ? here() : undefined);
       const answer = await call("POST", `${place(kind, secret)}/confirm`, { client_secret: secret, payment_method: method, return_url: back });
       const next = answer.next_action?.redirect_to_url?.url;
-      if (!next || !handleActions) return as(name, answer);
-      // A redirect, since a strict policy of the page may forbid frames and a browser may block windows.
-      location.assign(next);
+      return next && handleActions ? leave(next) : as(name, answer);
+    };
+
+    // A redirect, since a strict policy of the page may forbid frames and a browser may block windows.
+    const leave = (address) => {
+      location.assign(address);
       return new Promise(() => {});
     };
 
     const retrieve = async (kind, name, secret) => as(name, await call("GET", place(kind, secret), { client_secret: secret }));
 
+    // For an intent that the shop's server confirmed and that waits for the bank's check.
+    const handleNextAction = async ({ clientSecret }) => {
+      const [kind, name] = clientSecret.startsWith("seti_") ? ["setup_intents", "setupIntent"] : ["payment_intents", "paymentIntent"];
+      const found = await retrieve(kind, name, clientSecret);
+      if (found.error) return found;
+      if (found[name].status !== "requires_action") {
+        const message = `handleNextAction: The ${name} supplied is not in the requires_action state.`;
+        return { error: { type: "invalid_request_error", code: "intent_unexpected_state", message } };
+      }
+      const next = found[name].next_action.redirect_to_url?.url;
+      return next ? leave(next) : confirm(kind, name, clientSecret);
+    };
+
     return {
       createPaymentMethod,
       confirmCardPayment: (secret, data, options) => confirm("payment_intents", "paymentIntent", secret, data, options),
       confirmCardSetup: (secret, data, options) => confirm("setup_intents", "setupIntent", secret, data, options),
+      handleNextAction,
       retrievePaymentIntent: (secret) => retrieve("payment_intents", "paymentIntent", secret),
       retrieveSetupIntent: (secret) => retrieve("setup_intents", "setupIntent", secret),
       elements: () => {
