@@ -45,6 +45,20 @@ def register(*, email: str, password: str, name: str = "") -> User:
         raise InvalidInput(fields={"email": ["There is an account with this address."]}) from None
 
 
+def rename(user: User, *, name: str) -> User:
+    """Give a person another name."""
+    with transaction.atomic():
+        user.name = name
+        user.save(update_fields=["name"])
+        tell_change(user)
+    return user
+
+
+def tell_change(user: User) -> None:
+    """E-mail or name changed, in the caller's transaction: whoever keeps a copy takes it over."""
+    publish("accounts.user_changed", f"{user.pk}/{secrets.token_hex(8)}", {"user_id": user.pk})
+
+
 def check_credentials(request: HttpRequest, *, email: str, password: str) -> User:
     """The person with these credentials.
 

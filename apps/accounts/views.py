@@ -103,8 +103,7 @@ class MeView(APIView):
         user = _person(request)
         wish = parse(MeInput, request.data)
         if "name" in wish:
-            user.name = wish["name"]
-            user.save(update_fields=["name"])
+            services.rename(user, name=wish["name"])
         return private(render_user(user))
 
 

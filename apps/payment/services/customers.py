@@ -57,23 +57,22 @@ def forget_customer(stripe_customer_id: str) -> None:
 
 def note_change(user_id: int) -> None:
     """E-mail or name of a person changed here; `work` tells Stripe."""
-    StripeCustomer.objects.filter(user=user_id, stripe_customer_id__isnull=False).update(stale=True)
+    StripeCustomer.objects.filter(user=user_id).update(stale=True)
 
 
 def tell_changes(limit: int = 50) -> int:
     """Tell Stripe the e-mail addresses and names that changed. Returns how many customers it told."""
     told = 0
-    for customer in StripeCustomer.objects.filter(stale=True).select_related("user").order_by("pk")[:limit]:
-        if customer.stripe_customer_id is None:
-            continue
+    stale = StripeCustomer.objects.filter(stale=True, stripe_customer_id__isnull=False).order_by("pk")
+    for customer in list(stale[:limit]):
         # Cleared first: a change that comes while Stripe is told sets it again.
         StripeCustomer.objects.filter(pk=customer.pk).update(stale=False)
         user = User.objects.get(pk=customer.user_id)
         try:
-            gateway.update_customer(customer.stripe_customer_id, email=user.email, name=user.name)
+            gateway.update_customer(customer.stripe_customer_id or "", email=user.email, name=user.name)
         except StripeRefused as refusal:
             if is_gone(refusal):
-                forget_customer(customer.stripe_customer_id)
+                forget_customer(customer.stripe_customer_id or "")
             continue
         except StripeUnavailable:
             StripeCustomer.objects.filter(pk=customer.pk).update(stale=True)

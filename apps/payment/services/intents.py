@@ -9,9 +9,10 @@ from apps.payment.gateway import StripeDeclined, StripeRefused
 from apps.payment.models import Payment, PaymentMethod
 from apps.payment.services.attempts import Wish, open_attempt_of
 from apps.payment.services.checkout import wish_of
+from apps.payment.services.methods import forget_method
 from apps.payment.services.ordering import Buyer, Moved, attempt_anew, in_rounds, opened, refuse_unless_payable
 from apps.payment.services.progress import absorb_intent
-from apps.payment.services.provider import AlreadyPaid, ask_stripe, close_open_attempt
+from apps.payment.services.provider import AlreadyPaid, MethodGone, ask_stripe, close_open_attempt
 
 
 class NothingToPay(Conflict):
@@ -70,7 +71,7 @@ def confirm(payment: Payment, *, return_url: str) -> Payment:
     """Take the money with the method that the intent has, where the form did not do so already.
 
     Otherwise take over what Stripe says of the payment now. Raises StripeDeclined (402) when the bank says no,
-    StripeUnavailable.
+    MethodGone, StripeUnavailable.
     """
     payment = ask_stripe(payment)
     if payment.channel != Payment.Channel.INTENT or payment.intent_status != "requires_confirmation":
@@ -86,7 +87,10 @@ def confirm(payment: Payment, *, return_url: str) -> Payment:
     except StripeDeclined:
         ask_stripe(payment)
         raise
-    except StripeRefused:
+    except StripeRefused as refusal:
+        if refusal.param == "payment_method":
+            forget_method(payment.stripe_method_id)
+            raise MethodGone from refusal
         return ask_stripe(payment)
     payment.refresh_from_db()
     return payment

@@ -153,7 +153,8 @@ def absorb_method(method: SavedMethod, *, told_at: datetime) -> None:
             _lock_person(User(pk=customer.user_id))
             _insert(customer, method, told_at)
         return
-    if told_at < known.told_at or known.state != S.SAVED:
+    # An event's time has whole seconds: one of the second that is known already may be newer.
+    if told_at < known.told_at.replace(microsecond=0) or known.state != S.SAVED:
         return
     _refresh(known, method, told_at)
 
@@ -167,6 +168,12 @@ def absorb_detached(stripe_payment_method_id: str) -> None:
     _lock_person(user)
     PaymentMethod.objects.filter(pk=known.pk).update(state=S.REMOVED, is_default=False)
     _choose_default(user)
+
+
+def forget_method(stripe_payment_method_id: str) -> None:
+    """Stripe refused a method for good: it is offered no more. In a transaction of its own."""
+    with transaction.atomic(durable=True):
+        absorb_detached(stripe_payment_method_id)
 
 
 def _asked_to_save(customer: StripeCustomer) -> bool:

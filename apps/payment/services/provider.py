@@ -24,6 +24,7 @@ from apps.payment.gateway import CheckoutSession, PaymentIntent, StripeRefused, 
 from apps.payment.models import Payment
 from apps.payment.services.attempts import close_attempt, lock_payment, save, write_log
 from apps.payment.services.customers import forget_customer, is_gone
+from apps.payment.services.methods import forget_method
 from apps.payment.services.progress import absorb_intent, absorb_session
 
 KEYS_LIVE = timedelta(hours=23)
@@ -278,6 +279,7 @@ def _give_up_refused(payment: Payment, refusal: StripeRefused) -> None:
         _give_up(payment, kind="customer_gone")
         raise NeverOpened from refusal
     if refusal.param == "payment_method":
+        forget_method(payment.stripe_method_id)
         _give_up(payment, kind="method_gone")
         raise MethodGone from refusal
     _give_up(payment, kind="refused", refusal=refusal)
