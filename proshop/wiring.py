@@ -10,9 +10,12 @@ def connect() -> None:
     """Fill the registries. Called once, when the apps are loaded."""
     from apps.accounts.registry import on_sign_in
     from apps.cart.sign_in import MergeCart
+    from apps.enrollment import invariants as enrollment_invariants
+    from apps.enrollment import subscribers as enrollment
     from apps.notifications import subscribers as mail
     from apps.orders.services import lifecycle
     from apps.outbox.services import subscribe
+    from apps.payment import invariants
     from apps.payment.services import customers
     from apps.payment.webhooks import inbox
 
@@ -39,6 +42,10 @@ def connect() -> None:
     subscribe("payment.attention", "mail", mail.attention)
     subscribe("accounts.password_reset", "mail", mail.password_reset)
     subscribe("accounts.user_changed", "stripe", tell_stripe_of_a_change)
+    for kind in ("order.paid", "order.claimed", "order.standing_changed"):
+        subscribe(kind, enrollment.NAME, enrollment.order_changed)
+    subscribe("enrollment.track_changed", enrollment.NAME, enrollment.track_changed)
+    invariants.also.append(enrollment_invariants.checks)
     inbox.on_wake(wake)
     on_sign_in.append(MergeCart())
 

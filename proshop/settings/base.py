@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "apps.cart",
     "apps.orders",
     "apps.payment",
+    "apps.enrollment",
     "apps.notifications",
 ]
 if STOREFRONT:
