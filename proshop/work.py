@@ -17,6 +17,7 @@ from apps.outbox import services as outbox
 from apps.payment.services.carrying_out import finish_refunds
 from apps.payment.services.cases import watch_delayed_payments
 from apps.payment.services.customers import tell_changes
+from apps.payment.services.disputes import finish_decisions
 from apps.payment.services.expiry import expire_due_orders
 from apps.payment.services.methods import finish_removals
 from apps.payment.services.provider import finish_unanswered
@@ -31,6 +32,7 @@ JOBS: dict[str, Job] = {
     "events": inbox.process_due,
     "unanswered": finish_unanswered,
     "refunds": finish_refunds,
+    "answers to disputes": finish_decisions,
     "removed methods": finish_removals,
     "changed customers": tell_changes,
     "expiring orders": expire_due_orders,

@@ -125,7 +125,8 @@ def _translate(error: stripe.StripeError) -> DomainError:
     if isinstance(error, stripe.CardError):
         logger.warning("stripe_declined", extra=facts)
         return StripeDeclined(getattr(error.error, "decline_code", None) or error.code or "")
-    if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError):
+    in_progress = isinstance(error, stripe.IdempotencyError) and error.http_status == 409
+    if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError) and not in_progress:
         logger.warning("stripe_refused", extra=facts)
         return StripeRefused(
             error.user_message or "The payment provider refused this request.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Sum
 from django.utils import timezone
@@ -35,6 +36,16 @@ REFUND_STATES = {
     "failed": Refund.Status.FAILED,
     "canceled": Refund.Status.CANCELLED,
 }
+
+UNDECIDED: dict[str, Any] = {
+    "decision": "",
+    "decision_key": "",
+    "decided_by": None,
+    "decided_at": None,
+    "decision_done_at": None,
+    "decision_due_at": None,
+}
+"""A dispute's columns while it waits for staff's decision. One that is to be answered anew waits for a new one."""
 
 
 def payment_status(*, captured: int, refunded: int) -> str:
@@ -105,18 +116,28 @@ def apply_dispute(told: StripeDispute, *, asked_at: datetime, event_id: str = ""
     if dispute.pk and asked_at < dispute.told_at:
         return dispute
     before = dispute.status
-    dispute.stripe_charge_id, dispute.amount, dispute.currency = told.charge_id, told.amount, told.currency
-    dispute.reason, dispute.status = told.reason[:60], told.status
-    dispute.network_reason_code = told.network_reason_code[:20]
-    dispute.due_by, dispute.past_due = told.due_by, told.past_due
-    dispute.has_evidence, dispute.submissions = told.has_evidence, told.submissions
-    dispute.charge_refundable, dispute.net_moved = told.is_charge_refundable, told.net_moved
-    dispute.told_at = asked_at
-    if dispute.is_over and dispute.closed_at is None:
-        dispute.closed_at = timezone.now()
-    elif not dispute.is_over:
-        dispute.closed_at = None
-    dispute.save()
+    columns: dict[str, Any] = {
+        "stripe_charge_id": told.charge_id,
+        "amount": told.amount,
+        "currency": told.currency,
+        "reason": told.reason[:60],
+        "status": told.status,
+        "network_reason_code": told.network_reason_code[:20],
+        "due_by": told.due_by,
+        "past_due": told.past_due,
+        "has_evidence": told.has_evidence,
+        "submissions": told.submissions,
+        "charge_refundable": told.is_charge_refundable,
+        "net_moved": told.net_moved,
+        "told_at": asked_at,
+        "closed_at": (dispute.closed_at or timezone.now()) if told.status in Dispute.OVER else None,
+    }
+    if before and told.status != before and told.status in Dispute.ANSWERABLE:
+        columns |= UNDECIDED
+    for name, value in columns.items():
+        setattr(dispute, name, value)
+    # What staff decides is written beside this, with no lock of the payment's.
+    dispute.save(update_fields=list(columns) if dispute.pk else None)
     if dispute.status != before:
         write_log(
             payment,
