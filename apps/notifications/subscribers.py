@@ -11,6 +11,7 @@ from apps.accounts.models import User
 from apps.notifications.services import queue_mail
 from apps.orders.models import Order
 from apps.payment.models import Refund
+from apps.payment.services.refunds import facts_of
 
 TOLD_BY_DISPUTE_MAILS = ("dispute", "inquiry")
 
@@ -29,13 +30,15 @@ def order_processing(payload: dict[str, Any]) -> None:
 def order_payment_failed(payload: dict[str, Any]) -> None:
     """The payment failed for good; the mail carries the link that pays again, unless that is happening already."""
     order = Order.objects.get(pk=payload["order_id"])
-    if order.payment_status == Order.PaymentStatus.FAILED:
+    if order.payment_status == Order.PaymentStatus.FAILED and order.ended == Order.Ended.PAYMENT_FAILED:
         _to_buyer("payment_failed", order.pk, key=f"{order.pk}/{order.transitions}")
 
 
 def order_contact_learned(payload: dict[str, Any]) -> None:
-    """The address came after the event that a mail was due for: the mail of where the order stands now is sent."""
+    """The address came after the event that a mail was due for: the mail of where things stand now is sent."""
     order = Order.objects.get(pk=payload["order_id"])
+    for refund in Refund.objects.filter(payment__order=order, status=Refund.Status.SUCCEEDED).order_by("pk"):
+        refund_succeeded(facts_of(refund))
     tell = {
         Order.PaymentStatus.PAID: order_paid,
         Order.PaymentStatus.PROCESSING: order_processing,

@@ -35,7 +35,7 @@ def test_confirmation_is_sent_once_with_a_link_that_opens_the_order(bought: Orde
     assert services.send_due() == 0
     message = outbox.outbox[0]
     assert (message.subject, message.to) == (f"Your order {bought.number}", ["buyer@example.com"])
-    assert "2 × Product MUG <b>&: 25.00 USD" in message.body
+    assert "2 × Product MUG <b>&: $25.00" in message.body
     html = message.alternatives[0][0]
     assert "Product MUG &lt;b&gt;&amp;" in html
     token = re.search(r"#token=(\w+)", message.body)[1]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, Permission
 from django.core import mail as outbox
 from django.db import transaction
 from django.test import Client
@@ -13,6 +14,8 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.notifications import services, subscribers
+from apps.notifications.content import KINDS
+from apps.notifications.letter import Letter
 from apps.notifications.models import Mail
 from apps.notifications.services import LEASE, queue_mail, send_due
 from tests.support.shop import in_parallel, make_user
@@ -113,25 +116,33 @@ def test_one_mail_that_cannot_go_does_not_hold_up_the_others() -> None:
 
 
 def test_subject_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        services.render.__globals__["KINDS"],
-        "password_reset",
-        ("About {subject_of}", lambda ids: {"subject_of": "x\r\nBcc: b@example.com", "link": "", "user": None}),
-    )
+    def write(user: User, ids: Any) -> Letter:
+        return Letter(subject="About x\r\nBcc: b@example.com", title="", paragraphs=[])
+
+    monkeypatch.setitem(KINDS, "password_reset", KINDS["password_reset"]._replace(write=write))
     queue()
     send_due()
     assert outbox.outbox[0].subject == "About x Bcc: b@example.com"
     assert outbox.outbox[0].recipients() == ["buyer@example.com"]
 
 
-def test_attention_is_told_once_to_each_active_owner() -> None:
-    for name in ("one", "two", "gone"):
+def test_attention_is_told_once_to_each_active_person_who_may_act_on_it() -> None:
+    permission = Permission.objects.get(codename="change_attentioncase")
+    support = Group.objects.create(name="support")
+    support.permissions.add(permission)
+    for name in ("one", "gone"):
         User.objects.create_superuser(f"{name}@example.com", "correct horse battery")
+    for name in ("support", "both", "clerk", "former"):
+        User.objects.create_user(f"{name}@example.com", is_staff=name != "former")
+    for name in ("support", "both"):
+        User.objects.get(email=f"{name}@example.com").groups.add(support)
+    for name in ("both", "former"):
+        User.objects.get(email=f"{name}@example.com").user_permissions.add(permission)
     User.objects.filter(email="gone@example.com").update(is_active=False)
-    User.objects.create_user("staff@example.com", is_staff=True)
     for _ in range(2):
         subscribers.attention({"payment_id": 1, "kind": "amount_mismatch"})
-    assert sorted(Mail.objects.values_list("recipient", flat=True)) == ["one@example.com", "two@example.com"]
+    told = sorted(Mail.objects.values_list("recipient", flat=True))
+    assert told == ["both@example.com", "one@example.com", "support@example.com"]
 
 
 def test_reset_for_nobody_or_for_someone_deactivated_writes_no_mail() -> None:

@@ -50,8 +50,8 @@ def learn_contact(order: Order, *, email: str, address: dict[str, str] | None) -
     if not new:
         return
     Order.objects.filter(pk=order.pk).update(**new)
-    if "email" in new:
-        publish("order.contact_learned", str(order.pk), {"order_id": order.pk})
+    # Each is learned once; the two may come with different events.
+    publish("order.contact_learned", f"{order.pk}/{'+'.join(new)}", {"order_id": order.pk})
 
 
 def correct_contact(order_id: int, *, email: str, address: dict[str, str] | None) -> None:

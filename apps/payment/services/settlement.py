@@ -80,8 +80,7 @@ def apply_paid(facts: PaidFacts) -> Payment:
     if payment.is_settled:
         if ids:
             save(payment, **ids)
-        if payment.applied:
-            learn_contact(payment, facts)
+        learn_contact(payment, facts)
         return payment
     if (facts.amount, facts.currency) != (payment.amount, payment.currency):
         return _keep_mismatch(payment, facts, ids)
@@ -105,10 +104,14 @@ def lock_by_reference(reference: str) -> Payment:
 
 
 def learn_contact(payment: Payment, facts: PaidFacts) -> None:
-    """Several events tell the same thing, and only the session's carry what the hosted page asked the buyer for."""
-    if facts.email or facts.shipping_address:
+    """Several events tell the same thing, and only the session's carry what the hosted page asked the buyer for.
+
+    Of money that the order could not take, the e-mail alone is kept: its sender is to hear what becomes of it.
+    """
+    address = facts.shipping_address if payment.applied or not payment.is_settled else None
+    if facts.email or address:
         order = lifecycle.lock_order(payment.order_id)
-        lifecycle.learn_contact(order, email=facts.email, address=facts.shipping_address)
+        lifecycle.learn_contact(order, email=facts.email, address=address)
 
 
 def new_ids(payment: Payment, facts: PaidFacts) -> dict[str, str]:
@@ -156,6 +159,7 @@ def _keep_mismatch(payment: Payment, facts: PaidFacts, ids: dict[str, str]) -> P
         kind=payment.problem,
         detail=f"expected {payment.money}, got {facts.amount} {facts.currency} in minor units",
     )
+    learn_contact(payment, facts)
     return payment
 
 
@@ -165,6 +169,7 @@ def _keep_unapplied(
     """Right money for an order that cannot take it: late or surplus."""
     _succeed(payment, facts, ids, applied=False, problem=problem)
     open_case(payment, kind=problem, detail=f"{problem.label}: {payment.money}")
+    learn_contact(payment, facts)
     if refund and facts.amount:
         reference = f"pr_{payment.reference.removeprefix(REFERENCE_PREFIX)}"
         Refund.objects.create(
