@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from apps.accounts.models import User
 from apps.catalog.models import Category, Price, Product, ProductVariant
+from apps.enrollment.models import Project, Step, Track
 from apps.inventory import services
 from apps.payment.invariants import verify
 
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.django_db
 
 
 def everything() -> list[Any]:
-    return [list(model.objects.order_by("pk").values()) for model in (Category, Product, ProductVariant, Price, User)]
+    models: Any = (Category, Product, ProductVariant, Price, User, Track, Project, Step)
+    return [list(model.objects.order_by("pk").values()) for model in models]
 
 
 def test_shop_is_filled_once(capsys: Any, settings: Any) -> None:
@@ -27,6 +29,14 @@ def test_shop_is_filled_once(capsys: Any, settings: Any) -> None:
     assert (Product.objects.count(), Category.objects.count()) == (23, 6)
     assert Price.objects.get(variant__sku="TRACK-DP", currency="USD").amount == 49900
     assert Price.objects.get(variant__sku="TRACK-FSD", currency="USD").amount == 59900
+    assert list(Track.objects.values_list("code", "name", "variant__sku", "variant__product__needs_account")) == [
+        ("DP", "Data Professional", "TRACK-DP", True),
+        ("FSD", "Full-Stack Developer", "TRACK-FSD", True),
+    ]
+    lengths = [
+        (track.code, [project.steps.count() for project in track.projects.all()]) for track in Track.objects.all()
+    ]
+    assert lengths == [("DP", [3, 4, 3]), ("FSD", [3, 4, 4])]
     assert Product.objects.filter(name="Compile Time Mug").values_list("slug", "image_url").get() == (
         "compile-time-mug",
         "/static/storefront/pictures/mug.svg",
@@ -37,10 +47,12 @@ def test_shop_is_filled_once(capsys: Any, settings: Any) -> None:
     cap = ProductVariant.objects.get(sku="CAP-1")
     services.adjust(variant_id=cap.pk, quantity=-1, reason="shown in the window")
     Product.objects.filter(pk=cap.product_id).update(description="Our own words.")
+    Track.objects.filter(code="DP").update(name="Our own course")
     before = everything()
     call_command("seed_demo")
     assert capsys.readouterr().out.splitlines() == [
         f"0 variants created, 0 updated, {ProductVariant.objects.count()} as they were.",
+        "0 tracks created.",
         "The buyer's sign-in exists already.",
         "The staff's sign-in exists already.",
     ]

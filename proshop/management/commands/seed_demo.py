@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.accounts.models import User
 from apps.catalog.models import Product
+from apps.enrollment.demo import make_tracks
 from apps.inventory.imports import ImportRefused, import_products
 
 PEOPLE = (("buyer", "demo@example.com"), ("staff", "admin@example.com"))
@@ -20,7 +21,7 @@ PEOPLE = (("buyer", "demo@example.com"), ("staff", "admin@example.com"))
 
 class Command(BaseCommand):
     help = (
-        "Fill the shop with demo products. Running it again changes nothing. "
+        "Fill the shop with demo products and courses. Running it again changes nothing. "
         "With DEBUG on and PAYMENT_ENV=test it also makes sign-ins, whose random passwords are printed once."
     )
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
             raise CommandError(f"The demo products were not imported. {refused}") from None
         self._describe(json.loads((folder / "descriptions.json").read_text(encoding="utf-8")))
         self.stdout.write(f"{done.created} variants created, {done.updated} updated, {done.unchanged} as they were.")
+        self.stdout.write(f"{make_tracks()} tracks created.")
         if settings.DEBUG and settings.PAYMENT_ENV == "test":
             for role, email in PEOPLE:
                 self._make_person(role, email)
