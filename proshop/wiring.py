@@ -39,6 +39,8 @@ def connect() -> None:
         subscribe(f"dispute.{stage}", "mail", partial(mail.dispute_opened, stage))
     for stage in ("won", "lost", "warning_closed", "prevented"):
         subscribe(f"dispute.{stage}", "mail", partial(mail.dispute_closed, stage))
+    for kind in ("enrolled", "withdrawn", "suspended", "restored"):
+        subscribe(f"enrollment.{kind}", "mail", partial(mail.enrollment_changed, kind))
     subscribe("payment.attention", "mail", mail.attention)
     subscribe("accounts.password_reset", "mail", mail.password_reset)
     subscribe("accounts.user_changed", "stripe", tell_stripe_of_a_change)

@@ -92,9 +92,11 @@ def attention(payload: dict[str, Any]) -> None:
         _to_staff("attention", "change_attentioncase", key=f"{about}/{payload['kind']}", ids=payload)
 
 
-def enrollment(kind: str, payload: dict[str, Any]) -> None:
-    """A learner's enrollment began, ended, was paused or goes on."""
-    _to_buyer(kind, payload["order_id"], key=f"{payload['enrollment_id']}/{payload['seq']}", ids=payload)
+def enrollment_changed(kind: str, payload: dict[str, Any]) -> None:
+    """A learner's enrollment began, ended, is paused or goes on."""
+    learner = User.objects.get(pk=payload["user_id"])
+    key = f"{payload['enrollment_id']}/{payload['transition']}"
+    queue_mail(kind=kind, key=key, recipient=learner.email, ids=payload)
 
 
 def password_reset(payload: dict[str, Any]) -> None:

@@ -112,8 +112,8 @@ def _tell(enrollment: Enrollment, track: Track, standing: Standing, *, told_befo
 
     `enrollment.enrolled` comes once per person and track; after it `enrollment.suspended`, `enrollment.withdrawn`
     and `enrollment.restored`, once per change. Who was refunded before ever being enrolled hears nothing. The payload
-    of all four: `enrollment_id`, `user_id`, `order_id` (the order that decided), `track_code`, `track_name` and
-    `reason` (`paid`, `refunded`, `disputed` or `dispute_lost`).
+    of all four: `enrollment_id`, `transition` (its log's row), `user_id`, `order_id` (the order that decided),
+    `track_code`, `track_name` and `reason` (`paid`, `refunded`, `disputed` or `dispute_lost`).
     """
     again = {
         S.ENROLLED: "enrollment.restored",
@@ -127,6 +127,7 @@ def _tell(enrollment: Enrollment, track: Track, standing: Standing, *, told_befo
         f"{enrollment.pk}/{enrollment.transitions}",
         {
             "enrollment_id": enrollment.pk,
+            "transition": enrollment.transitions,
             "user_id": enrollment.user_id,
             "order_id": standing.order_id,
             "track_code": track.code,

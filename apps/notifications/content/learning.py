@@ -17,7 +17,7 @@ def find(ids: Ids) -> About:
 
 
 def enrolled(order: Order, ids: Ids) -> Letter:
-    words = {"track": ids["track"], "number": order.number}
+    words = {"track": ids["track_name"], "number": order.number}
     return Letter(
         subject=_("You are enrolled: %(track)s") % words,
         title=_("Welcome to %(track)s") % words,
@@ -27,17 +27,21 @@ def enrolled(order: Order, ids: Ids) -> Letter:
 
 
 def withdrawn(order: Order, ids: Ids) -> Letter:
-    words = {"track": ids["track"], "number": order.number}
+    words = {"track": ids["track_name"], "number": order.number}
+    if ids["reason"] == "dispute_lost":
+        why = _("Your bank took the money of order %(number)s back, so your enrollment has ended.")
+    else:
+        why = _("The money of order %(number)s went back to you, so your enrollment has ended.")
     return Letter(
         subject=_("You are no longer enrolled: %(track)s") % words,
         title=_("You are no longer enrolled in %(track)s") % words,
-        paragraphs=[_("The money of order %(number)s went back, so your enrollment has ended.") % words],
+        paragraphs=[why % words],
         button=see_order(order),
     )
 
 
 def suspended(order: Order, ids: Ids) -> Letter:
-    words = {"track": ids["track"], "number": order.number}
+    words = {"track": ids["track_name"], "number": order.number}
     return Letter(
         subject=_("Your enrollment is paused: %(track)s") % words,
         title=_("Your enrollment in %(track)s is paused") % words,
@@ -51,7 +55,7 @@ def suspended(order: Order, ids: Ids) -> Letter:
 
 
 def restored(order: Order, ids: Ids) -> Letter:
-    words = {"track": ids["track"], "number": order.number}
+    words = {"track": ids["track_name"], "number": order.number}
     return Letter(
         subject=_("Your enrollment goes on: %(track)s") % words,
         title=_("Your enrollment in %(track)s goes on") % words,
