@@ -8,11 +8,9 @@ an inquiry that becomes a dispute, or a dispute that is to be answered again, ta
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NoReturn
 
 from django.db import transaction
 from django.db.models import Q
@@ -28,8 +26,6 @@ from apps.payment.services.cases import open_case
 from apps.payment.services.evidence import check_evidence, draft_evidence
 from apps.payment.services.ledger import UNDECIDED, apply_dispute
 from apps.payment.services.provider import KEYS_LIVE
-
-logger = logging.getLogger(__name__)
 
 IN_HAND = timedelta(seconds=60)
 """How long whoever asks Stripe has a decision to itself."""
@@ -67,29 +63,24 @@ class AnswerRefused(DomainError):
 
 def evidence_of(dispute: Dispute) -> dict[str, str]:
     """The draft as staff last saved it, by Stripe's field names; before that, what the shop can tell by itself."""
-    kept = _kept(dispute)
-    return {name: text for name, text in kept.items() if text} if kept else draft_evidence(dispute)
+    return _kept(dispute) or draft_evidence(dispute)
 
 
 def save_draft(dispute: Dispute, evidence: Mapping[str, str], *, by: User) -> Dispute:
-    """Keep a draft in place of the one before, here and at Stripe, where its Dashboard shows it; nothing is submitted.
+    """Keep a draft in place of the one before. Stripe gets it when it is submitted.
 
-    The row here is the truth: it is kept when Stripe is away, and goes along when it is submitted. Raises
-    InvalidInput, DisputeAnswered, DisputeClosed, DisputePastDue, AnswerRefused.
+    Not earlier: a text that Stripe has cannot be taken back, and all that it has is handed to the bank. Raises
+    InvalidInput, DisputeAnswered, DisputeClosed, DisputePastDue.
     """
     texts = check_evidence(evidence)
     with transaction.atomic(durable=True):
         payment = lock_payment(dispute.payment_id)
         dispute = _answerable(dispute)
-        # Stripe adds fields to those it has: one that was taken out is sent as an empty text.
-        dispute.evidence = json.dumps(dict.fromkeys(_kept(dispute), "") | texts)
+        dispute.evidence = json.dumps(texts)
         dispute.save(update_fields=["evidence"])
         write_log(
             payment, "dispute_draft", before=payment.status, detail=f"{dispute.stripe_dispute_id} by user {by.pk}"
         )
-    if _kept(dispute):
-        _stage(dispute)
-        dispute.refresh_from_db()
     return dispute
 
 
@@ -136,35 +127,6 @@ def _kept(dispute: Dispute) -> dict[str, str]:
     return found
 
 
-def _stage(dispute: Dispute) -> None:
-    """Show the draft in Stripe's Dashboard. Raises what `save_draft` raises."""
-    asked_at = timezone.now()
-    try:
-        told = gateway.update_evidence(
-            dispute.stripe_dispute_id, _kept(dispute), submit=False, idempotency_key=f"pd_{secrets.token_hex(16)}"
-        )
-    except StripeUnavailable:
-        logger.warning("dispute_draft_kept_here_alone", extra={"dispute": dispute.pk})
-        return
-    except StripeRefused as refusal:
-        _refuse_draft(dispute, refusal)
-    with transaction.atomic(durable=True):
-        apply_dispute(told, asked_at=asked_at)
-
-
-def _refuse_draft(dispute: Dispute, refusal: StripeRefused) -> NoReturn:
-    """It may have been answered in the Dashboard, and no event has come yet."""
-    asked_at = timezone.now()
-    try:
-        told = gateway.retrieve_dispute(dispute.stripe_dispute_id)
-    except (StripeUnavailable, StripeRefused):
-        raise AnswerRefused(param=refusal.param) from refusal
-    with transaction.atomic(durable=True):
-        apply_dispute(told, asked_at=asked_at)
-    _answerable(dispute)
-    raise AnswerRefused(param=refusal.param) from refusal
-
-
 def _answerable(dispute: Dispute) -> Dispute:
     """The row as it stands. Raises what says why it cannot be answered any more."""
     dispute = Dispute.objects.get(pk=dispute.pk)
@@ -184,7 +146,7 @@ def _decide(dispute: Dispute, decision: str, by: User) -> Dispute:
     with transaction.atomic(durable=True):
         payment = lock_payment(dispute.payment_id)
         dispute = _answerable(dispute)
-        if decision == Dispute.Decision.SUBMIT and not any(_kept(dispute).values()):
+        if decision == Dispute.Decision.SUBMIT and not _kept(dispute):
             raise EvidenceMissing
         dispute.decision, dispute.decision_key = decision, f"pd_{secrets.token_hex(16)}-1"
         dispute.decided_by, dispute.decided_at, dispute.decision_due_at = by, now, now + IN_HAND
@@ -215,7 +177,7 @@ def _carry_out(dispute: Dispute, *, attended: bool = True) -> Dispute:
         # Stripe may have done it all the same, or long ago: the dispute itself tells.
         asked_at = timezone.now()
         told = gateway.retrieve_dispute(dispute.stripe_dispute_id)
-        if _is_carried_out(dispute.decision, told):
+        if _is_carried_out(dispute, told):
             return _done(dispute, told, asked_at)
         if refusal is None and told.status in Dispute.ANSWERABLE:
             _renew_key(dispute)
@@ -236,11 +198,13 @@ def _ask(dispute: Dispute) -> StripeDispute:
     )
 
 
-def _is_carried_out(decision: str, told: StripeDispute) -> bool:
-    """A dispute that its deadline ended is over without ever having been answered."""
-    if decision == Dispute.Decision.ACCEPT:
+def _is_carried_out(dispute: Dispute, told: StripeDispute) -> bool:
+    """Whether it shows what was decided. Its deadline or somebody in Stripe's Dashboard may have come first."""
+    if dispute.decision == Dispute.Decision.ACCEPT:
         return told.status in Dispute.OVER
-    return told.status not in Dispute.ANSWERABLE and told.submissions > 0
+    if told.status in Dispute.ANSWERABLE or not told.submissions:
+        return False
+    return all(told.evidence.get(name, "").split() == text.split() for name, text in _kept(dispute).items())
 
 
 def _done(dispute: Dispute, told: StripeDispute, asked_at: datetime) -> Dispute:
@@ -261,7 +225,9 @@ def _withdrawn(
         if told is not None:
             apply_dispute(told, asked_at=asked_at)
         if Dispute.objects.filter(pk=dispute.pk, decision_key=dispute.decision_key).update(**UNDECIDED):
-            why = (refusal.stripe_code or refusal.param) if refusal else told.status if told else ""
+            why = refusal.stripe_code or refusal.param if refusal else ""
+            if told is not None and told.status not in Dispute.ANSWERABLE:
+                why = told.status
             _log(payment, dispute, "refused", detail=why)
             if not attended:
                 detail = f"Stripe did not {dispute.get_decision_display()}: {why or 'no reason given'}."
