@@ -1,6 +1,7 @@
 """Payments, refunds, disputes, customers, cases and the events that tell of them."""
 
 from apps.payment.models.case import AttentionCase
+from apps.payment.models.check_run import CheckRun
 from apps.payment.models.customer import PaymentMethod, StripeCustomer
 from apps.payment.models.dispute import Dispute
 from apps.payment.models.event import StripeWebhookEvent
@@ -10,6 +11,7 @@ from apps.payment.models.secret import StripeWebhookSecret
 
 __all__ = [
     "AttentionCase",
+    "CheckRun",
     "Dispute",
     "Payment",
     "PaymentLog",
