@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from unfold.admin import TabularInline
 
-from apps.common.admin import MajorUnits, ReadOnlyAdmin, ReadOnlyInline
-from apps.payment.models import Payment, PaymentLog
+from apps.common.admin import MajorUnits, ReadOnlyInline
+from apps.common.money import to_major
+from apps.payment.admin import refunding
+from apps.payment.admin.pages import PagesAdmin, opens_page
+from apps.payment.models import Dispute, Payment, PaymentLog, Refund
+from apps.payment.services.giving_back import MOST
+from apps.payment.services.refunds import left_of
 
 
 class PaymentLogInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
     model = PaymentLog
-    fields = ("at", "kind", "from_status", "to_status", "detail", "object_id", "event_id")
+    hide_title = True
+    fields = ("at", "kind", "change", "detail", "object_id", "event_id")
+    readonly_fields = fields
+
+    @admin.display(description="status")
+    def change(self, row: PaymentLog) -> str:
+        return row.to_status if row.from_status in ("", row.to_status) else f"{row.from_status} → {row.to_status}"
+
+
+class MoneyInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
+    show_change_link = True
+    hide_title = True
+
+    @admin.display(description="amount")
+    def total(self, row: Refund | Dispute) -> str:
+        return str(row.money)
+
+
+class RefundInline(MoneyInline):
+    model = Refund
+    fields = ("total", "status", "reason", "source", "created_at")
+    readonly_fields = fields
+
+
+class DisputeInline(MoneyInline):
+    model = Dispute
+    fields = ("total", "status", "reason", "due_by")
     readonly_fields = fields
 
 
 @admin.register(Payment)
-class PaymentAdmin(MajorUnits, ReadOnlyAdmin):
+class PaymentAdmin(MajorUnits, PagesAdmin):
     """What Stripe and the ledger own is read here and changed nowhere."""
 
     list_display = ("pk", "order", "status", "total", "currency", "applied", "problem", "card", "created_at")
-    list_filter = ("status", "problem", "applied", "currency", "brand", "livemode", "created_at")
+    list_filter = ("status", "problem", "applied", "disputed", "currency", "brand", "livemode", "created_at")
     search_fields = (
         "order__number__startswith",
         "order__email__istartswith",
@@ -32,10 +71,95 @@ class PaymentAdmin(MajorUnits, ReadOnlyAdmin):
     )
     date_hierarchy = "created_at"
     list_select_related = ("order",)
-    inlines = (PaymentLogInline,)
-    exclude = ("amount", "amount_captured", "amount_refunded", "request_params", "checkout_url")
-    money_fields = {"total": "amount", "captured": "amount_captured", "refunded": "amount_refunded"}
+    actions = ("process_refunds",)
+    actions_detail = ("refund",)
+    inlines = (RefundInline, DisputeInline, PaymentLogInline)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "order",
+                    "status",
+                    "total",
+                    "captured",
+                    "refunded",
+                    "lost",
+                    "left",
+                    "currency",
+                    "applied",
+                    "problem",
+                    "disputed",
+                    "failure_code",
+                    "failure_message",
+                )
+            },
+        ),
+        ("Method", {"fields": ("method_type", "brand", "last4", "saves_method", "receipt_url")}),
+        (
+            "At Stripe",
+            {
+                "fields": (
+                    "channel",
+                    "stripe_session_id",
+                    "session_status",
+                    "session_payment_status",
+                    "session_expires_at",
+                    "stripe_payment_intent_id",
+                    "intent_status",
+                    "stripe_charge_id",
+                    "stripe_customer_id",
+                    "stripe_method_id",
+                    "reference",
+                    "livemode",
+                )
+            },
+        ),
+        ("Course", {"fields": ("attempt", "closing", "created_at", "asked_at", "paid_at")}),
+    )
+    readonly_fields = ("left",)
+    money_fields = {
+        "total": "amount",
+        "captured": "amount_captured",
+        "refunded": "amount_refunded",
+        "lost": "amount_lost",
+    }
 
     @admin.display(description="card")
     def card(self, payment: Payment) -> str:
         return f"{payment.brand} {payment.last4}".strip() or payment.method_type
+
+    @admin.display(description="left to refund")
+    def left(self, payment: Payment) -> str:
+        return to_major(left_of(payment), payment.currency)
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path(
+            "process-refunds/",
+            self.admin_site.admin_view(self.process_refunds_view),
+            name="payment_payment_process_refunds",
+        )
+        return [own, *super().get_urls()]
+
+    def has_issue_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("payment.issue_refund"))
+
+    @admin.action(description="Process Stripe refunds", permissions=["issue"])
+    def process_refunds(self, request: HttpRequest, queryset: QuerySet[Payment]) -> HttpResponseBase:
+        selected = queryset.select_related("order")[: MOST + 1]
+        return refunding.choose_amounts(self, request, list(selected))
+
+    def process_refunds_view(self, request: HttpRequest) -> HttpResponseBase:
+        if not (self.has_issue_permission(request) and self.has_view_permission(request)):
+            raise PermissionDenied
+        if request.method != "POST":
+            return redirect(refunding.LIST)
+        return refunding.process_many(self, request)
+
+    @opens_page(title="Refund", path="refund", permission="issue")
+    def refund(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        return refunding.refund_one(self, request, self.row_or_404(request, object_id))
+
+    def useful_pages(self, row: Any) -> Iterable[str]:
+        if row.is_settled:
+            yield "refund"

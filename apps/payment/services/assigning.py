@@ -40,7 +40,7 @@ def lines_left(payment: Payment) -> list[tuple[OrderItem, int]]:
     """Each line of the order that a payment paid for, with the quantity that no refund names yet."""
     if not payment.applied:
         return []
-    items = list(OrderItem.objects.filter(order=payment.order_id).select_related("variant").order_by("pk"))
+    items = list(OrderItem.objects.filter(order=payment.order_id).select_related("order", "variant").order_by("pk"))
     taken = quantities_taken([item.pk for item in items])
     return [(item, item.quantity - taken.get(item.pk, 0)) for item in items]
 

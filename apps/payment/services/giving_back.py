@@ -17,9 +17,11 @@ from django.db.models import Sum
 
 from apps.accounts.models import User
 from apps.common.errors import DomainError
+from apps.orders.services.state import payment_status_after
 from apps.payment.models import Payment, Refund
 from apps.payment.services.carrying_out import carry_out
-from apps.payment.services.refunds import RefundWish, forbidding_disputes, intend_once, refusal_of
+from apps.payment.services.ledger import payment_status
+from apps.payment.services.refunds import RefundWish, forbidding_disputes, intend_once, plan_refund, refusal_of
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,19 @@ class Outcome:
         return "succeeded" if self.refund.status == Refund.Status.SUCCEEDED else "pending"
 
 
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What a refund would make of its payment and of the order that it paid for. Amounts in minor units.
+
+    `order_status` is the order's payment_status, empty for a payment that paid for nothing.
+    """
+
+    amount: int
+    left_after: int
+    payment_status: str
+    order_status: str
+
+
 def new_page() -> str:
     """What marks one page that asks for refunds, until it is sent."""
     return secrets.token_hex(16)
@@ -92,6 +107,19 @@ def give_back(wanted: Sequence[tuple[Payment, RefundWish]], *, page: str, by: Us
             outcome, away = _ask(outcome, outcome.refund)
         outcomes.append(outcome)
     return _as_they_are_now(outcomes)
+
+
+def foresee(payment: Payment, wish: RefundWish) -> Foresight:
+    """What a refund would do once it has succeeded; nothing is written. Raises what `intend_refund` raises."""
+    plan = plan_refund(payment=payment, wish=wish)
+    refunded = payment.amount_refunded + plan.amount
+    order = payment.order
+    return Foresight(
+        amount=plan.amount,
+        left_after=plan.left - plan.amount,
+        payment_status=payment_status(captured=payment.amount_captured, refunded=refunded),
+        order_status=payment_status_after(total=order.total, refunded=refunded) if payment.applied else "",
+    )
 
 
 def sentence_of(refusal: DomainError) -> str:
