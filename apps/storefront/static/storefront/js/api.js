@@ -10,6 +10,8 @@ export class ApiError extends Error {
     this.fields = body.fields || {};
     this.items = body.items || [];
     this.orderNumber = body.order_number || null;
+    this.remaining = body.remaining || null;
+    this.currency = body.currency || null;
     this.retryAfter = Number(retryAfter) || null;
   }
 }
@@ -51,6 +53,17 @@ export const get = (path, options) => call("GET", path, options);
 export const post = (path, body, options) => call("POST", path, { body, ...options });
 export const patch = (path, body) => call("PATCH", path, { body });
 export const remove = (path) => call("DELETE", path);
+
+let configured = null;
+
+/** The shop's public settings, asked for once by each page. */
+export function config() {
+  configured ||= get("/api/payment/config/").catch((error) => {
+    configured = null;
+    throw error;
+  });
+  return configured;
+}
 
 /** Every write of the cart answers the cart; the header's count follows it. */
 export async function cart(answer) {

@@ -16,11 +16,15 @@ export async function addToCart({ button, variant, name, quantity = 1, problems 
   });
 }
 
-/** Go to the payment page: for the cart, or for an order that is not paid yet. Errors go to `refused`. */
-export async function goToPayment({ button, order, refused }) {
+/**
+ * Go to the payment page: for the cart, or for an order that is not paid yet. Errors go to `refused`.
+ * With `save` the card that the buyer pays with there is kept for the next time.
+ */
+export async function goToPayment({ button, order, save = false, refused }) {
   await busy(button, "One moment…", async () => {
     try {
-      const answer = await post("/api/payment/checkout/", order ? { order_number: order } : {}, { order });
+      const wish = { ...(order && { order_number: order }), ...(save && { save_payment_method: true }) };
+      const answer = await post("/api/payment/checkout/", wish, { order });
       // A signed-in buyer opens the order by the account; a shared computer keeps no second key to it.
       if (!user()) rememberOrder(answer.order_number, answer.order_token);
       location.assign(answer.checkout_url);

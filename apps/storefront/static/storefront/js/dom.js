@@ -35,12 +35,59 @@ export function notice(kind, ...children) {
   return h("div", { class: `notice notice-${kind}`, role: kind === "problem" ? "alert" : "status" }, ...children);
 }
 
+/** Ask before something that cannot be undone. True when the answer is yes; the focus comes back by itself. */
+export function confirmed({ title, text, yes, no = "Keep it" }) {
+  const dialog = h(
+    "dialog",
+    { class: "panel", "aria-labelledby": "dialog-title" },
+    h("h2", { id: "dialog-title" }, title),
+    h("p", {}, text),
+    h(
+      "form",
+      { method: "dialog", class: "row" },
+      h("button", { class: "button danger", value: "yes" }, yes),
+      h("button", { class: "button quiet", value: "no", autofocus: true }, no),
+    ),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((answer) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      answer(dialog.returnValue === "yes");
+    });
+  });
+}
+
+/** What somebody sees who is not signed in, and would have to be. */
+export function signInHint(text) {
+  const here = location.pathname + location.search;
+  return h(
+    "p",
+    { class: "panel hint" },
+    h("span", {}, text),
+    h("a", { class: "button", href: `/sign-in/?next=${encodeURIComponent(here)}` }, "Sign in"),
+  );
+}
+
 /** A short message in the corner, read out by screen readers. */
 export function toast(text, link) {
   const shown = h("div", { class: "toast" }, h("span", {}, text), link && h("a", { href: link.href }, link.text));
   const shelf = byId("toasts");
   shelf.replaceChildren(shown);
   setTimeout(() => shown.remove(), 7000);
+}
+
+/** Links to newer and older pages of a list of this person's. */
+export function pages(found, page) {
+  if (!found.previous && !found.next) return null;
+  const link = (to, words) => h("a", { class: "button quiet", href: `${location.pathname}?page=${to}` }, words);
+  return h(
+    "nav",
+    { class: "pages", "aria-label": "Pages" },
+    found.previous ? link(page - 1, "Newer") : h("span"),
+    found.next ? link(page + 1, "Older") : h("span"),
+  );
 }
 
 /** A picture, or the first letter of the name where there is none or it does not load. */

@@ -1,6 +1,24 @@
 // Forms that speak to the API: errors stand beside their fields and are read out with them.
-import { busy, byId, fill, notice } from "./dom.js";
+import { busy, byId, fill, h, notice } from "./dom.js";
 import { explain } from "./messages.js";
+
+/** A text field as the shells have them, for forms that a script builds. `input` are further attributes. */
+export function field({ name, label, optional = false, ...input }) {
+  const given = { id: name, name, type: "text", required: !optional, "aria-describedby": `${name}-error`, ...input };
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: name }, label, optional && h("span", { class: "quiet-text" }, " optional")),
+    h("input", given),
+    h("p", { id: `${name}-error`, class: "field-error" }),
+  );
+}
+
+/** One of several to choose from, or a box to tick, with all of its text as the label. */
+export function option({ type = "radio", name, value, checked, text, note }) {
+  const input = h("input", { type, name, value, id: `${name}-${value}`, checked });
+  return h("label", { class: "option" }, input, h("span", {}, text), note && h("small", {}, note));
+}
 
 /** `send(values)` is called with the form's values; it may answer LEAVING when another page follows. */
 export function onSend(form, words, send) {
@@ -27,7 +45,8 @@ function clear(form) {
   for (const input of form.elements) {
     if (!input.name) continue;
     input.removeAttribute("aria-invalid");
-    fill(byId(`${input.id}-error`));
+    const told = byId(`${input.id}-error`);
+    if (told) fill(told);
   }
 }
 

@@ -1,5 +1,5 @@
 // What every page has: the cart's count, who is signed in, and messages from the page before.
-import { cart, get, post } from "./api.js";
+import { cart, config, get, post } from "./api.js";
 import { byId, fill, h, toast } from "./dom.js";
 import { chooseCurrency, currency, signedOut, takeMessage, user } from "./session.js";
 
@@ -34,13 +34,13 @@ async function signOut() {
 }
 
 async function showFooter() {
-  const config = await get("/api/payment/config/");
-  byId("currency").value = currency() || config.currency;
+  const settings = await config();
+  byId("currency").value = currency() || settings.currency;
   byId("currency").addEventListener("change", (event) => {
     chooseCurrency(event.target.value);
     location.reload();
   });
-  if (config.payment_env === "test") byId("footer-note").textContent = "Test mode: no real money moves.";
+  if (settings.payment_env === "test") byId("footer-note").textContent = "Test mode: no real money moves.";
 }
 
 document.addEventListener("shop:cart", (event) => showCount(event.detail));

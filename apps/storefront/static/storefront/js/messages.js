@@ -15,6 +15,8 @@ export function explain(error, { lines = [], currency } = {}) {
       return "This is paid already. You have not been charged again.";
     case "order_cancelled":
       return "This order was cancelled, so it cannot be paid any more. You can order again from the shop.";
+    case "amount_exceeds_remaining":
+      return error.remaining ? `That is more than is left of this payment: ${money(error.remaining, error.currency)}.` : error.message;
     case "cart_empty":
       return "Your cart is empty.";
     case "payment_provider_unavailable":

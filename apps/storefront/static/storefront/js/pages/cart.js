@@ -2,13 +2,16 @@
 import { cart as follow, get, patch, remove } from "../api.js";
 import { goToPayment } from "../buy.js";
 import { byId, fill, h, notice, picture } from "../dom.js";
+import { option } from "../form.js";
 import { explain } from "../messages.js";
 import { money } from "../money.js";
+import { user } from "../session.js";
 import { stepper } from "../stepper.js";
 
 const place = byId("cart");
 const problems = byId("problems");
 let shown = null;
+let saves = false; // the box, kept while the cart is drawn anew
 
 function line(item) {
   const { currency } = shown;
@@ -43,7 +46,9 @@ function line(item) {
 
 function summary() {
   const pay = h("button", { type: "button", class: "button wide" }, "Check out");
-  pay.addEventListener("click", () => goToPayment({ button: pay, refused }));
+  const keep = user() && option({ type: "checkbox", name: "save", value: "yes", checked: saves, text: "Save my card for next time" });
+  keep?.addEventListener("change", (event) => (saves = event.target.checked));
+  pay.addEventListener("click", () => goToPayment({ button: pay, save: saves, refused }));
   const total = money(shown.total, shown.currency);
   return h(
     "section",
@@ -55,8 +60,10 @@ function summary() {
       h("div", {}, h("dt", {}, `Subtotal (${shown.items_count} ${shown.items_count === 1 ? "item" : "items"})`), h("dd", {}, money(shown.subtotal, shown.currency))),
       h("div", { class: "due" }, h("dt", {}, "Total"), h("dd", { id: "total" }, total)),
     ),
+    keep,
     pay,
     h("p", { class: "quiet-text" }, "You pay on a secure payment page. The items are kept for you while you are there."),
+    user() && h("a", { class: "button quiet wide", href: "/checkout/" }, "Pay on this site"),
   );
 }
 

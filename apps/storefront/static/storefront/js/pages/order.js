@@ -4,8 +4,9 @@ import { goToPayment } from "../buy.js";
 import { busy, byId, fill, h, notice, toast } from "../dom.js";
 import { explain } from "../messages.js";
 import { moment, money } from "../money.js";
+import { refundList, refundsSince } from "../refunds.js";
 import { forgetOrder, orderToken, rememberOrder, user } from "../session.js";
-import { badge } from "../states.js";
+import { badge, isPayable, methodName, paymentWords } from "../states.js";
 
 const { number } = byId("main").dataset;
 const address = `/api/orders/${encodeURIComponent(number)}/`;
@@ -28,13 +29,13 @@ const EXPLANATIONS = {
 
 function actions(order) {
   const found = [];
-  const open = order.status === "pending" && order.payment_status === "pending";
-  if (open || (order.status === "cancelled" && order.payment_status === "failed")) {
+  if (isPayable(order)) {
     const pay = h("button", { type: "button", class: "button" }, "Pay now");
     pay.addEventListener("click", () => goToPayment({ button: pay, order: number, refused }));
     found.push(pay);
+    if (user()) found.push(h("a", { class: "button quiet", href: `/checkout/?order=${number}` }, "Pay on this site"));
   }
-  if (open) {
+  if (order.status === "pending" && order.payment_status === "pending") {
     const cancel = h("button", { type: "button", class: "button quiet" }, "Cancel order");
     cancel.addEventListener("click", () => act(cancel, "Cancelling…", `${address}cancel/`, "The order is cancelled."));
     found.push(cancel);
@@ -53,7 +54,7 @@ async function act(button, words, path, done, after = () => {}) {
     try {
       const order = await post(path, undefined, { order: number });
       after();
-      show(order);
+      await show(order);
       toast(done);
     } catch (error) {
       refused(error);
@@ -90,25 +91,36 @@ function totals(order) {
   );
 }
 
-function method(payment) {
-  if (!payment.payment_method) return "";
-  const { type, brand, last4 } = payment.payment_method;
-  const name = brand || type.replaceAll("_", " ");
-  return `${name.charAt(0).toUpperCase()}${name.slice(1)}${last4 ? ` ending in ${last4}` : ""}`;
-}
-
 function payments(order) {
-  const told = order.payments.filter((payment) => payment.payment_method || payment.failure);
+  const paid = order.payments.filter((payment) => payment.paid_at);
+  // Tries that came to nothing matter until one has paid.
+  const told = paid.length ? paid : order.payments.filter((payment) => payment.payment_method || payment.failure);
   if (!told.length) return null;
-  const words = { succeeded: "paid", partially_refunded: "paid, partly refunded" };
+  const guest = user() ? "" : `?order=${number}`;
   return h(
     "section",
     {},
     h("h2", {}, "Payment"),
-    told.map((payment) =>
-      h("p", {}, [method(payment), words[payment.status] || payment.status.replaceAll("_", " ")].filter(Boolean).join(", "), payment.failure?.message && h("small", {}, ` ${payment.failure.message}`)),
-    ),
+    told.map((payment) => [
+      h(
+        "p",
+        {},
+        payment.payment_method ? `${methodName(payment.payment_method)}, ${paymentWords(payment).toLowerCase()}` : paymentWords(payment),
+        payment.failure && !payment.paid_at && h("small", {}, `. ${payment.failure.message}`),
+      ),
+      payment.paid_at &&
+        h(
+          "p",
+          { class: "links" },
+          payment.receipt_url && h("a", { href: payment.receipt_url, rel: "noreferrer" }, "Receipt"),
+          ["succeeded", "partially_refunded"].includes(payment.status) && h("a", { href: `/payments/${payment.id}${guest}` }, "Ask for a refund"),
+        ),
+    ]).flat(),
   );
+}
+
+function refunds(order, found) {
+  return found.length ? h("section", {}, h("h2", {}, "Refunds"), refundList(found, order.items)) : null;
 }
 
 function delivery(order) {
@@ -123,13 +135,20 @@ function delivery(order) {
   );
 }
 
-function show(order) {
-  const aside = [(order.email || order.shipping_address) && delivery(order), payments(order)].filter(Boolean);
+async function show(order) {
+  const paid = order.payments.some((payment) => payment.paid_at);
+  const back = paid ? await refundsSince(order.created_at, { order: number }) : [];
+  const aside = [
+    (order.email || order.shipping_address) && delivery(order),
+    payments(order),
+    refunds(order, back.filter((refund) => refund.order_number === number)),
+  ].filter(Boolean);
   const explanation = EXPLANATIONS[order.payment_status]?.(order);
   fill(
     byId("order"),
     h("p", { class: "facts", role: "status" }, badge(order), h("span", {}, `Placed ${moment(order.created_at)}`), order.paid_at && h("span", {}, `Paid ${moment(order.paid_at)}`)),
     explanation && h("p", {}, explanation),
+    order.disputed && h("p", { class: "notice notice-wait" }, "The payment of this order is disputed: the money was asked back through the bank, and the bank decides what becomes of it."),
     actions(order),
     h(
       "div",
@@ -150,7 +169,20 @@ function hidden(error) {
   );
 }
 
+/** Back from the bank's check: how it ended is asked of the shop, and the payment's secret leaves the address. */
+async function comeBack(order) {
+  const intent = new URLSearchParams(location.search).get("payment_intent");
+  if (!intent) return order;
+  history.replaceState(null, "", location.pathname);
+  const payment = order.payments.find((each) => each.stripe_payment_intent_id === intent);
+  if (!payment) return order;
+  const state = await get(`/api/payment/payments/${payment.id}/status/`, { order: number });
+  if (state.payment_status === "paid") toast("Thank you, it is paid. The confirmation is on its way to you by e-mail.");
+  else if (state.failure) fill(byId("problems"), notice("problem", `${state.failure.message} Nothing was charged, and the items are still kept for you.`));
+  return get(address, { order: number });
+}
+
 // The mailed link, opened in a tab that shows this order already, changes the address only behind the #.
 window.addEventListener("hashchange", () => location.reload());
 takeToken();
-get(address, { order: number }).then(show, hidden);
+get(address, { order: number }).then(comeBack).then(show).catch(hidden);

@@ -1,6 +1,6 @@
 // The orders of the signed-in buyer, or the guest orders that this browser holds the tokens of.
 import { get } from "../api.js";
-import { byId, fill, h, notice } from "../dom.js";
+import { byId, fill, h, notice, pages, signInHint } from "../dom.js";
 import { explain } from "../messages.js";
 import { moment, money } from "../money.js";
 import { rememberedOrders, user } from "../session.js";
@@ -29,23 +29,14 @@ function empty() {
 
 async function showOwn() {
   const found = await get(`/api/orders/?page=${page}`);
-  const pages = (found.previous || found.next) && [
-    found.previous ? h("a", { class: "button quiet", href: `/orders/?page=${page - 1}` }, "Newer") : h("span"),
-    found.next ? h("a", { class: "button quiet", href: `/orders/?page=${page + 1}` }, "Older") : h("span"),
-  ];
-  fill(place, found.results.length ? list(found.results) : empty(), pages && h("nav", { class: "pages", "aria-label": "Pages" }, pages));
+  fill(place, found.results.length ? list(found.results) : empty(), pages(found, page));
 }
 
 async function showGuest() {
   const numbers = rememberedOrders().slice(0, GUEST_ORDERS);
   const answers = await Promise.allSettled(numbers.map((number) => get(`/api/orders/${number}/`, { order: number })));
   const found = answers.filter((answer) => answer.status === "fulfilled").map((answer) => answer.value);
-  const hint = h(
-    "p",
-    { class: "panel hint" },
-    h("span", {}, "Sign in to see the orders of your account. Orders you made as a guest open with the link in our e-mail."),
-    h("a", { class: "button", href: "/sign-in/?next=%2Forders%2F" }, "Sign in"),
-  );
+  const hint = signInHint("Sign in to see the orders of your account. Orders you made as a guest open with the link in our e-mail.");
   fill(place, hint, found.length > 0 && [h("p", { class: "quiet-text" }, "Bought as a guest in this browser:"), list(found)]);
 }
 
