@@ -12,7 +12,7 @@
       this.box = document.createElement("div");
       this.box.className = "__PrivateStripeElement";
       Object.assign(this.box.style, { display: "flex", flexWrap: "wrap", gap: "0.5rem" });
-      this.number = this.field("Card number", "cc-number", "Card number", 23, "1 1 11rem");
+      this.number = this.field("Card number", "cc-number", "Card number", 23, "1 1 13rem");
       this.expiry = this.field("Expiry", "cc-exp", "MM / YY", 7, "0 1 5rem");
       this.cvc = this.field("CVC", "cc-csc", "CVC", 4, "0 1 4rem");
       this.update(options);
