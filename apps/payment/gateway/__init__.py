@@ -11,6 +11,7 @@ from apps.payment.gateway.calls import (
     StripeRefused,
     StripeReplayedFailure,
     StripeUnavailable,
+    unhurried,
 )
 from apps.payment.gateway.customers import (
     Customer,
@@ -30,6 +31,7 @@ from apps.payment.gateway.customers import (
 from apps.payment.gateway.disputes import (
     StripeDispute,
     close_dispute,
+    dispute_from_snapshot,
     retrieve_dispute,
     update_evidence,
 )
@@ -52,20 +54,33 @@ from apps.payment.gateway.intents import (
     intent_from_snapshot,
     retrieve_payment_intent,
 )
+from apps.payment.gateway.lists import (
+    Page,
+    Span,
+    dispute_pages,
+    event_pages,
+    intent_pages,
+    refund_pages,
+    session_pages,
+)
 from apps.payment.gateway.refunds import (
     StripeRefund,
     create_refund,
     find_refund,
     list_refunds,
+    refund_from_snapshot,
     retrieve_refund,
 )
 from apps.payment.gateway.sessions import (
     CheckoutSession,
+    SessionLine,
     close_checkout_session,
     create_checkout_session,
     find_checkout_session,
+    lines_of_session,
     retrieve_checkout_session,
     session_from_snapshot,
+    session_of_intent,
 )
 from apps.payment.gateway.signatures import (
     SIGNATURE_TOLERANCE,
@@ -73,7 +88,7 @@ from apps.payment.gateway.signatures import (
     secret_fingerprint,
     verify_signature,
 )
-from apps.payment.gateway.values import id_of
+from apps.payment.gateway.values import id_of, texts_of
 
 __all__ = [
     "SIGNATURE_TOLERANCE",
@@ -82,9 +97,12 @@ __all__ = [
     "CheckoutSession",
     "Customer",
     "ListedEvent",
+    "Page",
     "PaymentIntent",
     "SavedMethod",
+    "SessionLine",
     "SetupIntent",
+    "Span",
     "StripeDeclined",
     "StripeDispute",
     "StripeRefund",
@@ -106,15 +124,22 @@ __all__ = [
     "create_webhook_endpoint",
     "customer_from_snapshot",
     "detach_method",
+    "dispute_from_snapshot",
+    "dispute_pages",
+    "event_pages",
     "find_checkout_session",
     "find_payment_intent",
     "find_refund",
     "id_of",
     "intent_from_snapshot",
+    "intent_pages",
+    "lines_of_session",
     "list_refunds",
     "list_webhook_endpoints",
     "method_from_snapshot",
     "newest_event",
+    "refund_from_snapshot",
+    "refund_pages",
     "retrieve_checkout_session",
     "retrieve_customer",
     "retrieve_dispute",
@@ -124,7 +149,11 @@ __all__ = [
     "retrieve_setup_intent",
     "secret_fingerprint",
     "session_from_snapshot",
+    "session_of_intent",
+    "session_pages",
+    "texts_of",
     "undelivered_events",
+    "unhurried",
     "update_customer",
     "update_evidence",
     "update_webhook_endpoint",

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.payment.gateway.calls import StripeRefused, call_stripe
-from apps.payment.gateway.values import id_of, plain
+from apps.payment.gateway.values import id_of, plain, texts_of
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
+    """`user` is the shop's number of the person, as told when the customer was made."""
+
     id: str
     deleted: bool
     email: str = ""
     name: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ def customer_from_snapshot(data: Mapping[str, Any]) -> Customer:
         deleted=bool(data.get("deleted")),
         email=str(data.get("email") or ""),
         name=str(data.get("name") or ""),
+        user=texts_of(data.get("metadata")).get("proshop_user", ""),
     )
 
 

@@ -66,7 +66,11 @@ def close_dispute(dispute_id: str, *, idempotency_key: str) -> StripeDispute:
 
 
 def _dispute(found: Any) -> StripeDispute:
-    data = plain(found)
+    return dispute_from_snapshot(plain(found))
+
+
+def dispute_from_snapshot(data: Mapping[str, Any]) -> StripeDispute:
+    """A dispute as the API shows it. Raises KeyError, TypeError or ValueError for anything else."""
     details = data.get("evidence_details") or {}
     card = (data.get("payment_method_details") or {}).get("card") or {}
     intent = data.get("payment_intent")

@@ -68,7 +68,7 @@ def newest_event(types: Sequence[str], *, created_after: datetime) -> ListedEven
     """The newest event of these types since then, delivered or not."""
     newest = [
         _listed(page.data[0])
-        for page in (_events(some, created_after, limit=1) for some in _portions(types))
+        for page in (_events(some, created_after, limit=1) for some in portions(types))
         if page.data
     ]
     return max(newest, key=lambda event: event.created, default=None)
@@ -76,7 +76,7 @@ def newest_event(types: Sequence[str], *, created_after: datetime) -> ListedEven
 
 def undelivered_events(types: Sequence[str], *, created_after: datetime) -> Iterator[ListedEvent]:
     """Events of these types that at least one endpoint has not taken yet. Stripe looks back 30 days at most."""
-    for some in _portions(types):
+    for some in portions(types):
         cursor: dict[str, Any] = {}
         while True:
             page = _events(some, created_after, limit=100, delivery_success=False, **cursor)
@@ -86,7 +86,8 @@ def undelivered_events(types: Sequence[str], *, created_after: datetime) -> Iter
             cursor = {"starting_after": page.data[-1].id}
 
 
-def _portions(types: Sequence[str]) -> Iterator[Sequence[str]]:
+def portions(types: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The types in portions that one list call takes."""
     for start in range(0, len(types), TYPES_PER_LIST):
         yield types[start : start + TYPES_PER_LIST]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from apps.payment.gateway.calls import StripeRefused, call_stripe
-from apps.payment.gateway.values import id_of, plain
+from apps.payment.gateway.values import address_of, id_of, plain, texts_of
 
 EXPANDED = ["latest_charge"]
 
@@ -33,6 +33,10 @@ class PaymentIntent:
     livemode: bool
     decline_code: str
     failed_charge_id: str
+    created: datetime
+    saves_method: bool = False
+    shipping_address: dict[str, str] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
     charge: Mapping[str, Any] = field(default_factory=dict)
     client_secret: str = field(default="", repr=False)
 
@@ -111,7 +115,7 @@ def intent_from_snapshot(data: Mapping[str, Any]) -> PaymentIntent:
     """An intent as the API or a signed event shows it. Raises KeyError, TypeError or ValueError for anything else."""
     error = data.get("last_payment_error") or {}
     latest = data.get("latest_charge")
-    reference = (data.get("metadata") or {}).get("proshop_payment")
+    metadata = texts_of(data.get("metadata"))
     return PaymentIntent(
         id=str(data["id"]),
         status=str(data["status"]),
@@ -119,12 +123,16 @@ def intent_from_snapshot(data: Mapping[str, Any]) -> PaymentIntent:
         amount_received=int(data.get("amount_received") or 0),
         amount_capturable=int(data.get("amount_capturable") or 0),
         currency=str(data["currency"]).upper(),
-        reference=reference if isinstance(reference, str) else "",
+        reference=metadata.get("proshop_payment", ""),
         charge_id=id_of(latest),
         customer_id=id_of(data.get("customer")),
         livemode=bool(data["livemode"]),
         decline_code=str(error.get("decline_code") or error.get("code") or ""),
         failed_charge_id=id_of(error.get("charge")),
+        created=datetime.fromtimestamp(int(data["created"]), tz=UTC),
+        saves_method=data.get("setup_future_usage") == "off_session",
+        shipping_address=address_of(data.get("shipping")),
+        metadata=metadata,
         charge=latest if isinstance(latest, Mapping) else {},
         client_secret=str(data.get("client_secret") or ""),
     )

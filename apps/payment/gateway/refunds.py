@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.payment.gateway.calls import call_stripe
 from apps.payment.gateway.intents import PaymentIntent, intent_from_snapshot
-from apps.payment.gateway.values import id_of, plain
+from apps.payment.gateway.values import id_of, plain, texts_of
 
 EXPANDED = ["payment_intent", "payment_intent.latest_charge"]
 
@@ -18,7 +18,7 @@ EXPANDED = ["payment_intent", "payment_intent.latest_charge"]
 class StripeRefund:
     """What the shop needs of a refund. `amount` is in minor units, `currency` in upper case.
 
-    `reference` is ours, and empty for a refund that was made in the Dashboard.
+    `reference` and its payment's are ours, and empty for a refund that was made in the Dashboard.
     """
 
     id: str
@@ -26,6 +26,7 @@ class StripeRefund:
     amount: int
     currency: str
     reference: str
+    payment_reference: str
     reason: str
     failure_reason: str
     payment_intent_id: str
@@ -66,15 +67,20 @@ def _pages(payment_intent_id: str) -> Iterator[Any]:
 
 
 def _refund(found: Any) -> StripeRefund:
-    data = plain(found)
+    return refund_from_snapshot(plain(found))
+
+
+def refund_from_snapshot(data: Mapping[str, Any]) -> StripeRefund:
+    """A refund as the API shows it. Raises KeyError, TypeError or ValueError for anything else."""
     intent = data.get("payment_intent")
-    reference = (data.get("metadata") or {}).get("proshop_refund")
+    metadata = texts_of(data.get("metadata"))
     return StripeRefund(
         id=str(data["id"]),
         status=str(data["status"] or "pending"),
         amount=int(data["amount"]),
         currency=str(data["currency"]).upper(),
-        reference=reference if isinstance(reference, str) else "",
+        reference=metadata.get("proshop_refund", ""),
+        payment_reference=metadata.get("proshop_payment", ""),
         reason=str(data.get("reason") or ""),
         failure_reason=str(data.get("failure_reason") or ""),
         payment_intent_id=id_of(intent),

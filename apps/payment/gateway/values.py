@@ -24,6 +24,13 @@ def email_of(value: Any) -> str:
     return value if isinstance(value, str) and len(value) <= 254 else ""
 
 
+def texts_of(value: Any) -> dict[str, str]:
+    """An object's metadata as far as it is text; empty where there is none."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {name: text for name, text in value.items() if isinstance(text, str)}
+
+
 def address_of(details: Any) -> dict[str, str] | None:
     if not isinstance(details, Mapping) or not isinstance(details.get("address"), Mapping):
         return None
