@@ -11,7 +11,7 @@ from collections.abc import Callable
 from django.db import Error as DatabaseFailure
 
 from apps.cart.services import forget_old_anonymous_carts
-from apps.common import idempotency, limits
+from apps.common import idempotency, limits, stopping
 from apps.notifications import services as notifications
 from apps.outbox import services as outbox
 from apps.payment.services.carrying_out import finish_refunds
@@ -47,16 +47,29 @@ HOUSEKEEPING: dict[str, Job] = {
 }
 
 
+LOOKS_EVERY = {"events": 1.0, "deliveries": 1.0, "mails": 2.0}
+"""Seconds between two looks of a shop with a broker, where they are not those of OTHER_LOOKS_EVERY."""
+OTHER_LOOKS_EVERY = 5.0
+HOUSEKEEPING_EVERY = 600.0
+
+FEEDS = {"events": "deliveries", "deliveries": "mails"}
+"""What has something to do right after a job that did something."""
+
+
 def run_round() -> int:
     """Do what is due now. A job that fails does not keep the others from their turn. Returns how much was done."""
-    return sum(_run(name, job) for name, job in JOBS.items())
+    return sum(run_job(name) for name in JOBS)
 
 
 def keep_house() -> int:
-    return sum(_run(name, job) for name, job in HOUSEKEEPING.items())
+    return sum(run_job(name) for name in HOUSEKEEPING)
 
 
-def _run(name: str, job: Job) -> int:
+def run_job(name: str) -> int:
+    """Do some of what is due for one job; nothing in a process that was asked to end. Returns how much was done."""
+    if stopping.asked():
+        return 0
+    job = JOBS.get(name) or HOUSEKEEPING[name]
     try:
         return job()
     except DatabaseFailure:
@@ -64,3 +77,9 @@ def _run(name: str, job: Job) -> int:
     except Exception:
         logger.exception("job_failed", extra={"job": name})
         return 0
+
+
+def seconds_between_looks() -> dict[str, float]:
+    """How often beat has each job looked after."""
+    looks = {name: LOOKS_EVERY.get(name, OTHER_LOOKS_EVERY) for name in JOBS}
+    return looks | dict.fromkeys(HOUSEKEEPING, HOUSEKEEPING_EVERY)

@@ -13,6 +13,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db.models import F, Q
 from django.utils import timezone
 
+from apps.common import stopping
 from apps.notifications.content import render
 from apps.notifications.models import Mail
 
@@ -52,6 +53,8 @@ def send_due(limit: int = 50) -> int:
     due = Mail.objects.filter(_free(now), state=Mail.State.DUE, due_at__lte=now).order_by("due_at", "pk")
     tried = 0
     for mail in list(due[:limit]):
+        if stopping.asked():
+            break
         if _claim(mail):
             _send(mail)
             tried += 1

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from apps.common import stopping
 from apps.common.errors import DomainError
 from apps.payment import gateway
 from apps.payment.gateway import StripeRefund, StripeRefused, StripeReplayedFailure, StripeUnavailable
@@ -59,6 +60,8 @@ def finish_refunds(limit: int = 50) -> int:
     """Carry out what is pending, and ask about what Stripe has had pending for long. Returns how many moved on."""
     done = 0
     for refund in list(_due()[:limit]):
+        if stopping.asked():
+            break
         before = refund.status
         try:
             refund = _ask_again(refund) if refund.stripe_refund_id else carry_out(refund)

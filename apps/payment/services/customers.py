@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.models import User
+from apps.common import stopping
 from apps.payment import gateway
 from apps.payment.gateway import StripeRefused, StripeReplayedFailure, StripeUnavailable
 from apps.payment.models import PaymentMethod, StripeCustomer
@@ -65,6 +66,8 @@ def tell_changes(limit: int = 50) -> int:
     told = 0
     stale = StripeCustomer.objects.filter(stale=True, stripe_customer_id__isnull=False).order_by("pk")
     for customer in list(stale[:limit]):
+        if stopping.asked():
+            break
         # Cleared first: a change that comes while Stripe is told sets it again.
         StripeCustomer.objects.filter(pk=customer.pk).update(stale=False)
         user = User.objects.get(pk=customer.user_id)

@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.common import stopping
 from apps.common.errors import Conflict, DomainError
 from apps.payment import gateway
 from apps.payment.gateway import StripeDispute, StripeRefused, StripeReplayedFailure, StripeUnavailable
@@ -109,6 +110,8 @@ def finish_decisions(limit: int = 50) -> int:
     due = undone.filter(Q(decision_due_at=None) | Q(decision_due_at__lte=now)).order_by("pk")
     finished = 0
     for dispute in list(due[:limit]):
+        if stopping.asked():
+            break
         if not _take(dispute):
             continue
         try:

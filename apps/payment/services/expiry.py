@@ -6,6 +6,7 @@ import logging
 
 from django.utils import timezone
 
+from apps.common import stopping
 from apps.orders.models import Order
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.services.ordering import expire_order
@@ -22,6 +23,8 @@ def expire_due_orders(limit: int = 100) -> int:
     )
     ended = 0
     for order in due.order_by("expires_at")[:limit]:
+        if stopping.asked():
+            break
         try:
             ended += expire_order(order)
         except StripeUnavailable:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.common import stopping
 from apps.common.errors import Conflict, DomainError, NotFound
 from apps.payment import gateway
 from apps.payment.gateway import SavedMethod, SetupIntent, StripeRefused, StripeUnavailable
@@ -133,6 +134,8 @@ def finish_removals(limit: int = 50) -> int:
     waiting = PaymentMethod.objects.filter(state=S.REMOVING).order_by("pk")
     done = 0
     for method in list(waiting[:limit]):
+        if stopping.asked():
+            break
         if not _detach(method):
             break
         done += 1

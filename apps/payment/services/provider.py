@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from apps.common import stopping
 from apps.common.errors import Conflict
 from apps.orders.models import Order
 from apps.orders.services import lifecycle
@@ -176,8 +177,12 @@ def finish_unanswered(limit: int = 50) -> int:
     finished = 0
     try:
         for payment in list(waiting.order_by("pk")[:limit]):
+            if stopping.asked():
+                break
             finished += _finish(payment)
         for payment in list(left_open().order_by("pk")[:limit]):
+            if stopping.asked():
+                break
             close_left_open(payment)
             finished += 1
     except gateway.StripeUnavailable:

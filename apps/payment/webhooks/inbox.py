@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from apps.common import leases, stopping
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.services.settlement import UnknownPayment
@@ -28,11 +29,17 @@ from apps.payment.webhooks.handling import Ignored
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=2)
+BATCH = 20
 MAX_ATTEMPTS = 12
 PARKED_FOR = timedelta(hours=24)
 """How long an event may wait for the row that it speaks of."""
 
 State = StripeWebhookEvent.State
+
+
+class LeaseLost(Exception):
+    """The lease ended while the handler ran, and another process has the event now."""
+
 
 _wake: Callable[[str], None] | None = None
 
@@ -92,15 +99,23 @@ def try_at_once(stripe_id: str) -> None:
 
 
 def process_due(limit: int = 100) -> int:
-    """Work on what is due, oldest first. Returns how many events were tried."""
-    now = timezone.now()
-    due = (
-        StripeWebhookEvent.objects.filter(state__in=StripeWebhookEvent.WAITING, due_at__lte=now)
-        .filter(Q(lease_until=None) | Q(lease_until__lt=now))
-        .order_by("due_at", "pk")
-        .values_list("stripe_id", flat=True)[:limit]
-    )
-    return sum(process(stripe_id) for stripe_id in list(due))
+    """Work on what is due, oldest first, each event in its own transaction. Returns how many events were tried.
+
+    Any number of processes may do so at once. While Stripe is away, events that need it do not delay the others.
+    """
+    waiting = StripeWebhookEvent.objects.filter(state__in=StripeWebhookEvent.WAITING)
+    tried, may_ask = 0, True
+    while tried < limit and not stopping.asked():
+        batch = leases.claim(waiting, lease=LEASE, limit=min(BATCH, limit - tried))
+        if not batch:
+            break
+        for number, event in enumerate(batch):
+            if stopping.asked() or leases.is_short(event):
+                leases.give_back(batch[number:])
+                break
+            may_ask = _work_on(event, may_ask=may_ask)
+            tried += 1
+    return tried
 
 
 def process(stripe_id: str, *, may_ask: bool = True) -> bool:
@@ -118,21 +133,41 @@ def process(stripe_id: str, *, may_ask: bool = True) -> bool:
     event = free.first()
     if event is None:
         return False
-    if not may_ask and HANDLERS[event.type].needs_stripe(json.loads(event.payload)):
+    if not may_ask and _needs_stripe(event):
         return False
     if not free.update(lease_until=now + LEASE, attempts=F("attempts") + 1):
         return False
+    event.lease_until = now + LEASE
     event.attempts += 1
+    _work_on(event)
+    return True
+
+
+def _work_on(event: StripeWebhookEvent, *, may_ask: bool = True) -> bool:
+    """Run the handler of an event that is ours and keep what came of it. Returns whether Stripe answers, if asked."""
+    if event.attempts > MAX_ATTEMPTS:
+        _give_up_after_deaths(event)
+        return may_ask
+    if not may_ask and _needs_stripe(event):
+        _wait_for_stripe(event)
+        return False
     try:
         _handle(event)
+    except LeaseLost:
+        logger.warning("event_taken_over", extra={"event": event.stripe_id, "type": event.type})
     except UnknownPayment as unknown:
         _park(event, str(unknown))
     except StripeUnavailable:
         _wait_for_stripe(event)
+        return False
     except Exception:  # a handler may fail in any way; the row keeps the reason
         logger.warning("event_failed", extra={"event": event.stripe_id, "type": event.type}, exc_info=True)
         _retry_later(event, traceback.format_exc())
-    return True
+    return may_ask
+
+
+def _needs_stripe(event: StripeWebhookEvent) -> bool:
+    return HANDLERS[event.type].needs_stripe(json.loads(event.payload))
 
 
 def _handle(event: StripeWebhookEvent) -> None:
@@ -157,41 +192,61 @@ def replay(events: Any) -> int:
 
 
 def _finish(event: StripeWebhookEvent, state: str, reason: str) -> None:
-    StripeWebhookEvent.objects.filter(pk=event.pk).update(
+    """In the transaction of the effects: whoever lost the lease meanwhile leaves no effect behind."""
+    finished = leases.held(event).update(
         state=state, reason=reason[:200], done_at=timezone.now(), lease_until=None, last_error=""
     )
+    if not finished:
+        raise LeaseLost
 
 
 def _park(event: StripeWebhookEvent, reference: str) -> None:
     now = timezone.now()
     given_up = now - event.waiting_since > PARKED_FOR
-    StripeWebhookEvent.objects.filter(pk=event.pk).update(
+    leases.held(event).update(
         state=State.DEAD if given_up else State.PARKED,
         reason=f"no payment {reference}"[:200],
         due_at=now + _backoff(event.attempts),
         lease_until=None,
+        attempts=_no_fault(event),
     )
 
 
 def _wait_for_stripe(event: StripeWebhookEvent) -> None:
     """Stripe is away; that is no fault of the event, so it is never given up for it."""
-    StripeWebhookEvent.objects.filter(pk=event.pk).update(
+    leases.held(event).update(
         state=State.DUE,
         reason="Stripe could not be asked",
         due_at=timezone.now() + min(_backoff(event.attempts), timedelta(minutes=5)),
         lease_until=None,
-        attempts=min(event.attempts, MAX_ATTEMPTS - 2),
+        attempts=_no_fault(event),
     )
+
+
+def _no_fault(event: StripeWebhookEvent) -> int:
+    """The count of tries after one that failed through no fault of the event: it never comes near to the last."""
+    return min(event.attempts, MAX_ATTEMPTS - 2)
 
 
 def _retry_later(event: StripeWebhookEvent, error: str) -> None:
     dead = event.attempts >= MAX_ATTEMPTS
-    StripeWebhookEvent.objects.filter(pk=event.pk).update(
+    leases.held(event).update(
         state=State.DEAD if dead else State.DUE,
         reason="its handler failed every time" if dead else "",
         due_at=timezone.now() + _backoff(event.attempts),
         lease_until=None,
         last_error=error[-4000:],
+    )
+
+
+def _give_up_after_deaths(event: StripeWebhookEvent) -> None:
+    """Every try before ended without an outcome: the process that worked on it was killed, perhaps by it."""
+    logger.error("event_kills_workers", extra={"event": event.stripe_id, "type": event.type})
+    leases.held(event).update(
+        state=State.DEAD,
+        reason="the process that worked on it died every time",
+        lease_until=None,
+        attempts=MAX_ATTEMPTS,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 import time
 from typing import Any
 
@@ -12,12 +11,12 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseFailure
 from django.db import close_old_connections, connection
 
-from proshop.work import keep_house, run_round
+from apps.common import stopping
+from proshop.work import HOUSEKEEPING_EVERY, keep_house, run_round
 
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-HOUSEKEEPING_SECONDS = 600.0
 
 
 class Command(BaseCommand):
@@ -38,20 +37,19 @@ class Command(BaseCommand):
         self._run_until_stopped()
 
     def _run_until_stopped(self) -> None:
-        stop = threading.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, lambda *_: stop.set())
+            signal.signal(signum, stopping.ask)
         kept_house = float("-inf")
-        while not stop.is_set():
+        while not stopping.asked():
             done = 0
             try:
                 close_old_connections()
                 done = run_round()
-                if time.monotonic() - kept_house > HOUSEKEEPING_SECONDS:
+                if time.monotonic() - kept_house > HOUSEKEEPING_EVERY:
                     keep_house()
                     kept_house = time.monotonic()
             except DatabaseFailure:
                 logger.exception("database_unavailable")
                 connection.close()
             if not done:
-                stop.wait(PAUSE_SECONDS)
+                stopping.wait(PAUSE_SECONDS)
