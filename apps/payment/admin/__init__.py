@@ -3,6 +3,6 @@
 Everything can be found, and only what is safe can be done: pages ask, services act.
 """
 
-from apps.payment.admin import cases, customers, events, payments, refunds
+from apps.payment.admin import cases, customers, disputes, events, payments, refunds
 
-__all__ = ["cases", "customers", "events", "payments", "refunds"]
+__all__ = ["cases", "customers", "disputes", "events", "payments", "refunds"]
