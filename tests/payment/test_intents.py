@@ -85,7 +85,12 @@ def test_guest_pays_in_the_frontends_own_form(
     }
     assert answer["Cache-Control"] == "no-store"
     assert (intent["amount"], intent["currency"], intent["shipping"]["name"]) == (2500, "usd", "A. Buyer")
-    assert intent["metadata"] == {"proshop_order": order["number"], "proshop_payment": payment.reference}
+    assert intent["metadata"] == {
+        "proshop_order": order["number"],
+        "proshop_order_id": payment.order.public_id,
+        "proshop_payment": payment.reference,
+        "proshop_lines_0": '[["MUG",2,1250]]',
+    }
 
     fill_in_form(stripe_sandbox, intent["id"], "pm_card_visa")
     types = stripe_sandbox.digest()
