@@ -7,6 +7,8 @@ variable's name before anything starts. `.env` is read with python-dotenv; a var
 from __future__ import annotations
 
 import os
+import re
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -53,6 +55,14 @@ def integer(name: str, default: int, *, least: int = 0, most: int | None = None)
     if number < least or (most is not None and number > most):
         raise ImproperlyConfigured(f"{name} is {number}; it takes {least} to {most if most is not None else 'any'}.")
     return number
+
+
+def rate(name: str) -> Decimal:
+    """A share such as 0.19, for 19 %; nothing is 0."""
+    raw = text(name) or "0"
+    if not re.fullmatch(r"0?\.\d{1,5}|0", raw, re.ASCII):
+        raise ImproperlyConfigured(f"{name} is {raw!r}; it takes a share below 1, such as 0.19 for 19 %.")
+    return Decimal(raw)
 
 
 def words(name: str, default: str = "") -> list[str]:

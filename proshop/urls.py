@@ -20,6 +20,7 @@ urlpatterns = [
     *webhooks,
     path("api/payment/", include(payment)),
     path("api/orders/", include(order)),
+    path("api/orders/", include("apps.invoices.urls")),
     path("api/enrollment/", include("apps.enrollment.urls")),
 ]
 

@@ -12,6 +12,7 @@ def connect() -> None:
     from apps.cart.sign_in import MergeCart
     from apps.enrollment import invariants as enrollment_invariants
     from apps.enrollment import subscribers as enrollment
+    from apps.invoices import subscribers as invoices
     from apps.notifications import subscribers as mail
     from apps.orders.services import lifecycle
     from apps.outbox.services import subscribe
@@ -26,6 +27,10 @@ def connect() -> None:
         customers.note_change(int(payload["user_id"]))
 
     subscribe("order.paid", "cart", take_bought_off_cart)
+    subscribe("order.paid", "invoices", invoices.order_paid)
+    subscribe("order.contact_learned", "invoices", invoices.order_contact_learned)
+    subscribe("refund.succeeded", "invoices", invoices.refund_changed)
+    subscribe("refund.failed", "invoices", invoices.refund_changed)
     subscribe("order.paid", "mail", mail.order_paid)
     subscribe("order.contact_learned", "mail", mail.order_contact_learned)
     subscribe("order.processing", "mail", mail.order_processing)

@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "apps.cart",
     "apps.orders",
     "apps.payment",
+    "apps.invoices",
     "apps.enrollment",
     "apps.notifications",
 ]
@@ -208,7 +209,8 @@ CHECKOUT_RATE = env.text("CHECKOUT_RATE", "30/hour")
 OPEN_ORDERS = env.integer("OPEN_ORDERS", 10, least=1)
 CAPTURE_METHOD = env.choice("CAPTURE_METHOD", "automatic", ("automatic", "manual"))
 LATE_PAYMENT_POLICY = env.choice("LATE_PAYMENT_POLICY", "restock_or_refund", ("restock_or_refund", "staff"))
-INVOICE_TAX_RATE = env.text("INVOICE_TAX_RATE", "0")
+INVOICE_TAX_RATE = env.rate("INVOICE_TAX_RATE")
+INVOICE_FONTS = env.words("INVOICE_FONTS")
 RETENTION_YEARS = env.integer("RETENTION_YEARS", 7, least=1)
 SELLER_NAME = env.text("SELLER_NAME", "Proshop")
 SELLER_ADDRESS = env.text("SELLER_ADDRESS")
@@ -297,6 +299,9 @@ LOGGING: dict[str, Any] = {
         # The library's INFO lines carry parameters of requests.
         "stripe": {"level": "WARNING"},
         "axes": {"level": "ERROR"},
+        # They tell of every glyph that they look at.
+        "fontTools": {"level": "WARNING"},
+        "fpdf": {"level": "ERROR"},
     },
 }
 SENTRY_DSN = env.text("SENTRY_DSN")

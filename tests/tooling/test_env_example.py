@@ -12,7 +12,7 @@ CELERY_BROKER_URL CACHE_URL PAYMENT_ENV STRIPE_PUBLIC_KEY STRIPE_PUBLISHABLE_KEY
 STRIPE_WEBHOOK_SECRET STRIPE_API_BASE FRONTEND_URL CHECKOUT_SUCCESS_PATH CHECKOUT_CANCEL_PATH PUBLIC_URL
 CHECKOUT_HOLD_MINUTES LATE_PAYMENT_POLICY RATE_LIMITS CHECKOUT_RATE OPEN_ORDERS CART_PRICE_LOCK_HOURS
 DEFAULT_CURRENCY SHIPPING_COUNTRIES INVOICE_TAX_RATE RETENTION_YEARS TOKEN_TTL_DAYS NUM_PROXIES STOREFRONT
-METRICS_TOKEN SELLER_NAME SELLER_ADDRESS SELLER_TAX_ID EMAIL_URL DEFAULT_FROM_EMAIL SENTRY_DSN LOG_LEVEL
+METRICS_TOKEN SELLER_NAME SELLER_ADDRESS SELLER_TAX_ID EMAIL_URL DEFAULT_FROM_EMAIL SENTRY_DSN LOG_LEVEL INVOICE_FONTS
 """.split()
 
 
@@ -28,7 +28,7 @@ def test_every_variable_of_the_contract_is_there() -> None:
 
 def test_every_variable_that_the_settings_read_is_there() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "proshop").rglob("*.py"))
-    read = set(re.findall(r"env\.(?:text|flag|integer|words|choice|origin)\(\s*\"([A-Z_]+)\"", source))
+    read = set(re.findall(r"env\.(?:text|flag|integer|words|choice|origin|rate)\(\s*\"([A-Z_]+)\"", source))
     named = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", example()))
 
     assert len(read) > 20

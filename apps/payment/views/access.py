@@ -15,12 +15,12 @@ from apps.payment.models import Payment
 from apps.payment.services.ordering import Buyer
 
 
-def order_of(request: Request, number: str, *, staff: bool = False) -> Order:
+def order_of(request: Request, number: str, *, permission: str = "") -> Order:
     """The order of this number, for its owner or the holder of its token. Raises NotFound.
 
-    An order number alone never grants access. `staff` lets members of staff through as well.
+    An order number alone never grants access. Members of staff with the permission reach all.
     """
-    order = _accessible(request, staff=staff).filter(number=number).first() if number.isascii() else None
+    order = _accessible(request, permission).filter(number=number).first() if number.isascii() else None
     if order is None:
         raise NotFound("There is no such order.", code="order_not_found")
     return order
@@ -89,9 +89,9 @@ def buyer_of(request: Request, email: str = "", address: dict[str, str] | None =
     )
 
 
-def _accessible(request: Request, *, staff: bool) -> QuerySet[Order]:
+def _accessible(request: Request, permission: str) -> QuerySet[Order]:
     user = request.user if request.user and request.user.is_authenticated else None
-    if staff and is_staff_with(request, "orders.change_order"):
+    if permission and is_staff_with(request, permission):
         return Order.objects.all()
     mine = Q(pk__in=[])
     if user:

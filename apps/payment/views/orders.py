@@ -70,7 +70,7 @@ class CancelOrderView(APIView):
 
     @extend_schema(request=None, responses={200: OrderOutput, **ERRORS})
     def post(self, request: Request, number: str) -> Response:
-        order = cancel_order(order=order_of(request, number, staff=True))
+        order = cancel_order(order=order_of(request, number, permission="orders.change_order"))
         return private(render_order(order))
 
 
