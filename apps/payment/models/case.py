@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 
 from apps.payment.models.payment import Payment
@@ -18,6 +19,14 @@ class AttentionCase(models.Model):
     detail = models.CharField(max_length=500)
     opened_at = models.DateTimeField(auto_now_add=True)
     solved_at = models.DateTimeField(null=True, blank=True)
+    solved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Empty when it solved itself.",
+    )
     note = models.TextField(blank=True)
 
     class Meta:

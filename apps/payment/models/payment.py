@@ -78,7 +78,7 @@ class Payment(models.Model):
         blank=True,
         default="",
         db_default="",
-        help_text="As last told, of an intent of our own; of a hosted page's once an amount is reserved or on its way.",
+        help_text="As last told; empty while a hosted page has told nothing of its intent.",
     )
     capture_decision = models.CharField(
         max_length=7, choices=CaptureDecision.choices, blank=True, default="", db_default=""
@@ -117,6 +117,7 @@ class Payment(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        permissions = [("capture_payment", "Can take amounts that are reserved, and give them up")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(amount_refunded__lte=F("amount_captured")), name="payment_refunds_within_captured"

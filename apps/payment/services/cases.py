@@ -7,11 +7,20 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from apps.accounts.models import User
+from apps.common.errors import Conflict
 from apps.outbox.services import publish
 from apps.payment.models import AttentionCase, Payment
+from apps.payment.services.attempts import lock_payment, write_log
+from apps.payment.services.refunds import left_of
 
 LONG_ON_ITS_WAY = timedelta(days=14)
 """A bank debit that has not settled by then is worth a look; its hold has no expiry."""
+
+
+class MoneyStillHere(Conflict):
+    code = "money_still_here"
+    message = "This money paid for nothing. Give it back first: the case then closes by itself."
 
 
 def open_case(payment: Payment, *, kind: str, detail: str, object_id: str = "") -> None:
@@ -33,6 +42,32 @@ def solve_cases(payment: Payment, *, kinds: tuple[str, ...], note: str, object_i
     if object_id is not None:
         cases = cases.filter(object_id=object_id)
     cases.update(solved_at=timezone.now(), note=note)
+
+
+def solve_case(case: AttentionCase, *, note: str, by: User) -> AttentionCase:
+    """Close a case that a person has dealt with; the note says how.
+
+    Money that paid for nothing stays an open case until it is on its way back. Raises Conflict `case_solved`,
+    MoneyStillHere.
+    """
+    with transaction.atomic(durable=True):
+        payment = lock_payment(case.payment_id)
+        current = AttentionCase.objects.get(pk=case.pk)
+        if current.solved_at is not None:
+            raise Conflict("This case is solved already.", code="case_solved")
+        others = AttentionCase.objects.filter(payment=payment, solved_at=None).exclude(pk=current.pk)
+        if payment.is_settled and not payment.applied and left_of(payment) and not others.exists():
+            raise MoneyStillHere
+        current.solved_at, current.solved_by, current.note = timezone.now(), by, note
+        current.save(update_fields=["solved_at", "solved_by", "note"])
+        write_log(
+            payment,
+            "case_solved",
+            before=payment.status,
+            object_id=f"case/{current.pk}",
+            detail=f"{current.kind}, by user {by.pk}",
+        )
+    return current
 
 
 def watch_delayed_payments() -> int:
