@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from django.db import transaction
+from django.utils import timezone
 
 from apps.enrollment.models import Enrollment, EnrollmentLog, Project, Step, StepProgress, Track
 from apps.enrollment.services.tracks import note_change
+from apps.enrollment.subscribers import NAME
 from apps.orders.models import Order, OrderItem
+from apps.outbox.models import Delivery
+from apps.outbox.services import deliver_due
 from apps.payment.models import Dispute, Payment
+from apps.payment.webhooks import inbox
 from tests.support.shop import Shop, Stripe, make_variant, work
 
 PLAN = {"Learn": ("Read", "Try"), "Build": ("Plan", "Code", "Test"), "Show": ("Talk",)}
@@ -101,3 +110,26 @@ def dispute(stripe: Stripe, order: Order) -> Dispute:
 def decide(stripe: Stripe, opened: Dispute, outcome: str) -> None:
     stripe.sandbox.control(f"disputes/{opened.stripe_dispute_id}/decide", outcome=outcome)
     stripe.digest()
+
+
+@contextmanager
+def outbox_at_rest() -> Iterator[None]:
+    """Events are worked on, and what they leave in the outbox stays there."""
+    with mock.patch("proshop.work.JOBS", {"events": inbox.process_due}), mock.patch.object(inbox, "_wake", None):
+        yield
+
+
+def news() -> list[Delivery]:
+    """What enrollment is told of orders, oldest first."""
+    return list(Delivery.objects.filter(subscriber=NAME, kind__startswith="order.").order_by("pk"))
+
+
+def arrive(delivery: Delivery) -> None:
+    """Deliver this one now, and no other, whether it came before or not."""
+    now = timezone.now()
+    Delivery.objects.filter(pk=delivery.pk).update(
+        state="due", due_at=now - timedelta(hours=1), lease_until=None, attempts=0
+    )
+    assert deliver_due(limit=1) == 1
+    delivery.refresh_from_db()
+    assert delivery.state == "done", delivery.last_error

@@ -25,24 +25,22 @@ from apps.outbox import services as outbox
 from apps.outbox.models import Delivery
 from apps.payment.invariants import verify
 from apps.payment.models import Refund
-from apps.payment.webhooks import inbox
-from tests.enrollment.courses import Books, books, buy, buy_track, decide, dispute, give_back, status
+from tests.enrollment.courses import (
+    Books,
+    arrive,
+    books,
+    buy,
+    buy_track,
+    decide,
+    dispute,
+    give_back,
+    news,
+    outbox_at_rest,
+    status,
+)
 from tests.support.shop import Shop, Stripe, make_user, work
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]
-
-
-@pytest.fixture
-def nothing_delivered(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Until it is undone, the outbox keeps what is due."""
-    with monkeypatch.context() as patch:
-        patch.setattr("proshop.work.JOBS", {"events": inbox.process_due})
-        patch.setattr(inbox, "_wake", None)
-        yield patch
-
-
-def news() -> list[Delivery]:
-    return list(Delivery.objects.filter(subscriber=NAME, kind__startswith="order.").order_by("pk"))
 
 
 def test_replays_change_nothing(buyer: Shop, student: User, track: Track, staff: Shop, stripe_sandbox: Stripe) -> None:
@@ -50,8 +48,8 @@ def test_replays_change_nothing(buyer: Shop, student: User, track: Track, staff:
     for replays in (1, 3):
         before, since = books(student, track), Enrollment.objects.get().enrolled_at
         for _ in range(replays):
-            assert Delivery.objects.filter(subscriber=NAME).update(state="due", due_at=timezone.now()) >= 2
-            work()
+            for delivery in news():
+                arrive(delivery)
         assert books(student, track) == before
         assert Enrollment.objects.get().enrolled_at == since
         if replays == 1:
@@ -60,13 +58,14 @@ def test_replays_change_nothing(buyer: Shop, student: User, track: Track, staff:
 
 
 def test_every_order_of_the_same_news_ends_the_same(
-    buyer: Shop, student: User, track: Track, staff: Shop, stripe_sandbox: Stripe, nothing_delivered: Any
+    buyer: Shop, student: User, track: Track, staff: Shop, stripe_sandbox: Stripe
 ) -> None:
     """Paid, refunded, failed later, disputed, won: the five told in each of their 120 orders."""
-    order = buy(buyer, stripe_sandbox, track.variant, card="pm_card_refundFail")
-    give_back(staff, order)
-    stripe_sandbox.settle_later_work()
-    decide(stripe_sandbox, dispute(stripe_sandbox, order), "won")
+    with outbox_at_rest():
+        order = buy(buyer, stripe_sandbox, track.variant, card="pm_card_refundFail")
+        give_back(staff, order)
+        stripe_sandbox.settle_later_work()
+        decide(stripe_sandbox, dispute(stripe_sandbox, order), "won")
     told = news()
     assert [each.kind for each in told] == ["order.paid", *["order.standing_changed"] * 4]
     assert verify() == [], "what is still due excuses the difference"
@@ -74,19 +73,17 @@ def test_every_order_of_the_same_news_ends_the_same(
     ends = set()
     for sequence in permutations(told):
         for delivery in sequence:
-            assert outbox.deliver(delivery) is True
+            arrive(delivery)
         ends.add(str(books(student, track)))
         StepProgress.objects.all().delete()
         EnrollmentLog.objects.all().delete()
         Enrollment.objects.all().delete()
-        Delivery.objects.filter(pk__in=[each.pk for each in told]).update(state="due")
     assert ends == {str(Books("enrolled", [("not_enrolled", "enrolled", "paid")], "oo lll l"))}
-    nothing_delivered.undo()
-    work()
+    arrive(told[0])
 
 
 def test_news_that_comes_late_any_number_of_times_ends_as_if_it_came_at_once(
-    track: Track, staff: Shop, stripe_sandbox: Stripe, nothing_delivered: Any
+    track: Track, staff: Shop, stripe_sandbox: Stripe
 ) -> None:
     """Between what happens to two orders, some deliveries come, doubled and shuffled; after all came, all is true."""
     seed = secrets.randbelow(10**6)
@@ -95,32 +92,30 @@ def test_news_that_comes_late_any_number_of_times_ends_as_if_it_came_at_once(
     def some_arrive() -> None:
         arriving = chance.sample(news(), k=chance.randint(0, len(news())))
         for delivery in [*arriving, *chance.sample(arriving, k=len(arriving) // 2)]:
-            Delivery.objects.filter(pk=delivery.pk).update(state="due")
-            assert outbox.deliver(delivery) is True, seed
+            arrive(delivery)
 
-    for number in range(4):
-        student = make_user(f"student{number}@example.com")
-        first = buy_track(Shop(student), stripe_sandbox, track, "pm_card_refundFail")
-        some_arrive()
-        give_back(staff, first)
-        some_arrive()
-        second = buy_track(Shop(student), stripe_sandbox, track)
-        some_arrive()
-        opened = dispute(stripe_sandbox, second)
-        some_arrive()
-        stripe_sandbox.settle_later_work()  # the first order's refund fails
-        some_arrive()
-        decide(stripe_sandbox, opened, "lost")
-        some_arrive()
-        give_back(staff, first)
-        for delivery in chance.sample(news(), k=len(news())):
-            outbox.deliver(delivery)
-        assert status(student, track) == "withdrawn", seed
-        assert verify() == [], seed
+    with outbox_at_rest():
+        for number in range(3):
+            student = make_user(f"student{number}@example.com")
+            first = buy_track(Shop(student), stripe_sandbox, track, "pm_card_refundFail")
+            some_arrive()
+            give_back(staff, first)
+            some_arrive()
+            second = buy_track(Shop(student), stripe_sandbox, track)
+            some_arrive()
+            opened = dispute(stripe_sandbox, second)
+            some_arrive()
+            stripe_sandbox.settle_later_work()  # the first order's refund fails
+            some_arrive()
+            decide(stripe_sandbox, opened, "lost")
+            some_arrive()
+            give_back(staff, first)
+            for delivery in chance.sample(news(), k=len(news())):
+                arrive(delivery)
+            assert status(student, track) == "withdrawn", seed
+            assert verify() == [], seed
     moves = EnrollmentLog.objects.values_list("from_status", "to_status")
     assert all(before != after for before, after in moves), seed
-    nothing_delivered.undo()
-    work()
 
 
 def test_subscriber_that_fails_is_retried_and_its_effects_come_once(
@@ -165,10 +160,10 @@ deliver_due()
 
 
 def test_worker_that_is_killed_at_work_has_done_nothing(
-    buyer: Shop, student: User, track: Track, stripe_sandbox: Stripe, nothing_delivered: Any
+    buyer: Shop, student: User, track: Track, stripe_sandbox: Stripe
 ) -> None:
-    buy(buyer, stripe_sandbox, track.variant)
-    nothing_delivered.undo()
+    with outbox_at_rest():
+        buy(buyer, stripe_sandbox, track.variant)
     killed = subprocess.run(
         [sys.executable, "-c", KILLED],
         cwd=settings.BASE_DIR,
