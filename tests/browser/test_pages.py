@@ -24,6 +24,10 @@ PAGES = [
     "/checkout/cancel",
     "/orders/",
     "/orders/ORD-20260101-00001",
+    "/checkout/",
+    "/payments/",
+    "/payments/7",
+    "/cards/",
     "/sign-in/",
     "/register/",
     "/password-reset",
@@ -33,9 +37,12 @@ PAGES = [
 NAMELESS = """() => [...document.querySelectorAll("input, select, button, a")]
   .filter((e) => e.checkVisibility() && !(e.labels?.length || e.getAttribute("aria-label") || e.innerText?.trim()))
   .map((e) => e.outerHTML)"""
-# Links inside sentences are exempt, as in WCAG 2.5.8; everything that looks like a control is not.
-SMALL = """() => [...document.querySelectorAll("button, select, input, .nav a, .chips a, a.button, .bottom a")]
-  .filter((e) => e.checkVisibility() && e.type !== "radio" && e.getBoundingClientRect().height < 44)
+# Links inside sentences are exempt, as in WCAG 2.5.8; everything that looks like a control is not. Of radio buttons
+# and boxes to tick, the label is what is pressed.
+SMALL = """() => [...document.querySelectorAll(
+    "button, select, input, textarea, .nav a, .chips a, .links a, a.button, .bottom a")]
+  .map((e) => (["radio", "checkbox"].includes(e.type) ? e.labels[0] : e))
+  .filter((e) => e.checkVisibility() && e.getBoundingClientRect().height < 44)
   .map((e) => `${e.outerHTML.slice(0, 80)} ${e.getBoundingClientRect().height}`)"""
 
 # The catalogue's heading greets; its window is called Shop.
