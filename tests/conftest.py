@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Iterator
 
 import pytest
 from django.db import connection
@@ -21,6 +22,22 @@ for name in list(os.environ):
 def pytest_configure(config: pytest.Config) -> None:
     config.option.allow_hosts = "127.0.0.1,::1,localhost"
     config.option.allow_unix_socket = True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trail_gives_way_between_tests() -> Iterator[None]:
+    """Tests with transactions of their own empty every table; the audit trail refuses that to everybody else."""
+    from apps.audit.keeping import CLOSE, OPEN
+
+    patch = pytest.MonkeyPatch()
+    flush = connection.ops.execute_sql_flush
+
+    def execute(statements: list[str]) -> None:
+        flush([OPEN[connection.vendor], *statements, CLOSE[connection.vendor]])
+
+    patch.setattr(connection.ops, "execute_sql_flush", execute)
+    yield
+    patch.undo()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

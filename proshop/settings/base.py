@@ -40,8 +40,8 @@ STRIPE_API_BASE = env.origin("STRIPE_API_BASE")
 
 INSTALLED_APPS = [
     "proshop.apps.ProshopConfig",
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "apps.backoffice.apps.ShopAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "django_structlog",
     "apps.common",
     "apps.outbox",
+    "apps.audit",
     "apps.accounts",
     "apps.catalog",
     "apps.inventory",
@@ -245,6 +246,7 @@ STRIPE_CALLS_AT_ONCE = env.integer("STRIPE_CALLS_AT_ONCE", 2, least=1)
 # Work behind the request
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+CELERY_QUEUE_PREFIX = env.text("CELERY_QUEUE_PREFIX", "proshop")
 
 # Mail, files, words
 
