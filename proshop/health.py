@@ -10,7 +10,6 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
-from kombu import Connection
 
 from apps.outbox.models import Delivery
 from apps.payment.models import StripeWebhookEvent
@@ -62,6 +61,12 @@ def _work_is_prompt() -> bool:
 
 
 def _broker() -> bool:
+    from kombu import Connection
+
     with Connection(settings.CELERY_BROKER_URL, connect_timeout=2) as broker:
-        broker.connect()
+        errors: Any = (OSError, *broker.connection_errors, *broker.channel_errors)
+        try:
+            broker.connect()
+        except errors:
+            return False
     return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.conf import settings
+
 
 def connect() -> None:
     """Fill the registries. Called once, when the apps are loaded."""
@@ -58,7 +60,12 @@ def connect() -> None:
 
 
 def wake(stripe_id: str) -> None:
-    """With no broker the request that stored an event also works on it, and on what follows from it."""
+    """Tell the workers; with no broker the request that stored an event also works on it, and on what follows."""
+    if settings.CELERY_BROKER_URL:
+        from proshop.waking import waker_of
+
+        waker_of(settings.CELERY_BROKER_URL).nudge()
+        return
     from apps.outbox.services import deliver_due
     from apps.payment.webhooks.inbox import try_at_once
 

@@ -11,7 +11,12 @@ from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
 
+from django.conf import settings  # noqa: E402
+
 from apps.payment.checks import refuse_unsafe_setup  # noqa: E402
 
 # Management commands run the system checks by themselves; a WSGI server does not.
 refuse_unsafe_setup()
+
+if settings.CELERY_BROKER_URL:
+    import proshop.waking  # noqa: F401 - loaded now, so that the first webhook does not wait for it

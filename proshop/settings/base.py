@@ -301,6 +301,10 @@ LOGGING: dict[str, Any] = {
         # The library's INFO lines carry parameters of requests.
         "stripe": {"level": "WARNING"},
         "axes": {"level": "ERROR"},
+        # Several lines per look, and most looks find nothing to do.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
         # They tell of every glyph that they look at.
         "fontTools": {"level": "WARNING"},
         "fpdf": {"level": "ERROR"},
