@@ -14,6 +14,7 @@ from apps.cart.services import forget_old_anonymous_carts
 from apps.common import idempotency, limits, stopping
 from apps.notifications import services as notifications
 from apps.outbox import services as outbox
+from apps.payment.services.capturing import finish_captures
 from apps.payment.services.carrying_out import finish_refunds
 from apps.payment.services.cases import watch_delayed_payments
 from apps.payment.services.customers import tell_changes
@@ -31,6 +32,7 @@ Job = Callable[[], int]
 JOBS: dict[str, Job] = {
     "events": inbox.process_due,
     "unanswered": finish_unanswered,
+    "captures": finish_captures,
     "refunds": finish_refunds,
     "answers to disputes": finish_decisions,
     "removed methods": finish_removals,

@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='payment',
             name='intent_status',
-            field=models.CharField(blank=True, db_default='', default='', help_text="As last told, of an intent of our own; of a hosted page's once an amount is reserved or on its way.", max_length=30),
+            field=models.CharField(blank=True, db_default='', default='', help_text="As last told; empty while a hosted page has told nothing of its intent.", max_length=30),
         ),
         migrations.AddIndex(
             model_name='payment',

@@ -90,6 +90,8 @@ def apply_processing(facts: PaidFacts, *, intent_status: str = "") -> Payment:
     payment = lock_by_reference(facts.reference)
     if payment.status not in (S.PENDING, S.REQUIRES_ACTION):
         learn_contact(payment, facts)
+        if payment.status == S.PROCESSING:
+            _note_promise(payment, facts, intent_status)
         return payment
     order = lifecycle.lock_order(payment.order_id)
     before = payment.status
@@ -99,6 +101,15 @@ def apply_processing(facts: PaidFacts, *, intent_status: str = "") -> Payment:
     if (order.status, order.payment_status) == (Order.Status.PENDING, Order.PaymentStatus.PENDING):
         lifecycle.mark_order_processing(order, email=facts.email, address=facts.shipping_address)
     return payment
+
+
+def _note_promise(payment: Payment, facts: PaidFacts, intent_status: str) -> None:
+    """The hosted page's completion and its intent's event tell the same promise, each a part of it, in either order."""
+    columns = new_ids(payment, facts)
+    if intent_status == "requires_capture" != payment.intent_status or (intent_status and not payment.intent_status):
+        columns["intent_status"] = intent_status
+    if columns:
+        save(payment, **columns)
 
 
 def apply_expired(session: CheckoutSession, *, event_id: str = "") -> Payment:

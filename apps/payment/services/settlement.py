@@ -75,7 +75,8 @@ def apply_paid(facts: PaidFacts) -> Payment:
     """
     payment = lock_by_reference(facts.reference)
     ids = new_ids(payment, facts)
-    if payment.channel == Payment.Channel.INTENT and payment.intent_status != "succeeded":
+    has_intent = payment.stripe_payment_intent_id or facts.payment_intent_id  # what costs nothing has none
+    if has_intent and payment.intent_status != "succeeded":
         ids["intent_status"] = "succeeded"
     if payment.is_settled:
         if ids:
