@@ -16,10 +16,10 @@ class MailAdmin(ReadOnlyAdmin):
     list_display = ("kind", "key", "recipient", "state", "attempts", "created_at", "sent_at")
     list_filter = ("state", "kind", "created_at")
     search_fields = ("recipient__istartswith", "key__exact")
-    actions = ("send_failed_again",)
+    actions = ("send_again",)
 
-    @admin.action(description="Send the selected failed e-mails again", permissions=["resend"])
-    def send_failed_again(self, request: HttpRequest, queryset: QuerySet[Mail]) -> None:
+    @admin.action(description="Send the selected e-mails again", permissions=["resend"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Mail]) -> None:
         messages.success(request, f"{send_again(queryset)} e-mails are due again.")
 
     def has_resend_permission(self, request: HttpRequest) -> bool:

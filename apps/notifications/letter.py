@@ -9,6 +9,9 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils.translation import get_language
 
+from apps.invoices.models import Document
+from apps.invoices.services.printing import file_name, print_document
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -50,15 +53,19 @@ class Letter:
     total: Row | None = None
     quote: Quote | None = None
     button: Button | None = None
-    attachments: Sequence[Attachment] = ()
+    documents: Sequence[Document | None] = ()
+    """What is attached; None stands for one that belongs to it and is not issued yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
+    """An e-mail as it goes out. `waits` says that something is missing which will be there soon."""
+
     subject: str
     text: str
     html: str
     attachments: Sequence[Attachment] = ()
+    waits: bool = False
 
 
 def render_letter(letter: Letter) -> Rendered:
@@ -73,4 +80,6 @@ def render_letter(letter: Letter) -> Rendered:
     }
     text = render_to_string("notifications/letter.txt", context)
     html = render_to_string("notifications/letter.html", context)
-    return Rendered(subject, text, html, letter.attachments)
+    issued = [document for document in letter.documents if document is not None]
+    attachments = [Attachment(file_name(each), print_document(each), "application/pdf") for each in issued]
+    return Rendered(subject, text, html, attachments, waits=None in letter.documents)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.mail import EmailMultiAlternatives
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from apps.common import stopping
@@ -22,6 +22,11 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)
 MAX_ATTEMPTS = 12
 """With the backoff, some four hours of a mail server that is away; staff can send what failed after that."""
+
+PATIENCE = timedelta(minutes=15)
+"""How long an e-mail waits for the invoice that belongs to it; then it goes without."""
+
+WAIT = timedelta(seconds=20)
 
 NO_AUTOMATIC_ANSWERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"}
 
@@ -40,7 +45,7 @@ def queue_mail(*, kind: str, key: str, recipient: str, ids: Mapping[str, Any]) -
                 context=json.dumps(ids),
                 due_at=now,
                 created_at=now,
-                message_id=f"<{secrets.token_hex(16)}@proshop>",
+                message_id=_new_message_id(),
             )
         ],
         ignore_conflicts=True,
@@ -72,13 +77,21 @@ def _free(now: datetime) -> Q:
     return Q(lease_until=None) | Q(lease_until__lt=now)
 
 
-def send_again(mails: Any) -> int:
-    """Make failed e-mails due once more, for staff. Returns how many."""
-    return int(
-        mails.filter(state=Mail.State.FAILED).update(
-            state=Mail.State.DUE, due_at=timezone.now(), lease_until=None, attempts=0
-        )
-    )
+def send_again(mails: QuerySet[Mail]) -> int:
+    """Make e-mails that failed, or that their readers have lost, due once more, for staff. Returns how many.
+
+    One that went out before is a message of its own now: mailboxes hide a second copy of the same one.
+    """
+    due = {"state": Mail.State.DUE, "due_at": timezone.now(), "lease_until": None, "attempts": 0}
+    again = mails.filter(state=Mail.State.FAILED).update(**due)
+    for mail in mails.filter(state=Mail.State.SENT):
+        sent = Mail.objects.filter(pk=mail.pk, state=Mail.State.SENT)
+        again += sent.update(**due, message_id=_new_message_id())
+    return again
+
+
+def _new_message_id() -> str:
+    return f"<{secrets.token_hex(16)}@proshop>"
 
 
 def _send(mail: Mail) -> None:
@@ -86,6 +99,11 @@ def _send(mail: Mail) -> None:
     row = Mail.objects.filter(pk=mail.pk)
     try:
         words = render(mail.kind, json.loads(mail.context))
+        if words.waits and timezone.now() - mail.created_at < PATIENCE:
+            row.filter(state=Mail.State.DUE, attempts=mail.attempts + 1).update(
+                due_at=timezone.now() + WAIT, lease_until=None, attempts=mail.attempts
+            )
+            return
         headers = {"Message-ID": mail.message_id, **NO_AUTOMATIC_ANSWERS}
         message = EmailMultiAlternatives(words.subject, words.text, to=[mail.recipient], headers=headers)
         message.attach_alternative(words.html, "text/html")

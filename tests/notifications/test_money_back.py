@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core import mail as outbox
 from django.db import transaction
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.notifications.models import Mail
@@ -142,6 +143,8 @@ We sent $10.00 of order {bought["order_number"]} back to you.
 
 It goes to the card or account ending in 4242 that you paid with. It can take 5 to 10 days until you see it.
 
+The credit note CN-{timezone.now().year}-00001 is attached.
+
 1 × Product MUG: $10.00
 
 Refunded: $10.00
@@ -222,7 +225,7 @@ def test_money_that_came_twice_says_so(shop: Shop, stripe_sandbox: Stripe, owner
     [refunded] = [message for message in outbox.outbox if message.subject.startswith("Your refund")]
     assert (
         f"Order {first['order_number']} was paid already when another payment of yours arrived. "
-        "We sent the $10.00 that were too much back to you." in refunded.body
+        "We sent the second payment of $10.00 back to you." in refunded.body
     )
     assert sorted(told()) == [
         (BUYER, "Your order …"),

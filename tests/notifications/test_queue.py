@@ -128,7 +128,7 @@ def test_subject_stays_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_attention_is_told_once_to_each_active_person_who_may_act_on_it() -> None:
     permission = Permission.objects.get(codename="change_attentioncase")
-    support = Group.objects.create(name="support")
+    support = Group.objects.create(name="looks after cases")
     support.permissions.add(permission)
     for name in ("one", "gone"):
         User.objects.create_superuser(f"{name}@example.com", "correct horse battery")
@@ -153,20 +153,34 @@ def test_reset_for_nobody_or_for_someone_deactivated_writes_no_mail() -> None:
     assert Mail.objects.count() == 0
 
 
-def test_staff_with_the_right_send_failed_mails_again() -> None:
-    queue("1")
-    queue("2")
-    Mail.objects.filter(key="1").update(state="failed", attempts=12)
-    Mail.objects.filter(key="2").update(state="sent")
+def test_staff_with_the_right_send_mails_again() -> None:
+    for key in ("failed", "sent", "due"):
+        queue(key)
+    Mail.objects.filter(key="failed").update(state="failed", attempts=12)
+    Mail.objects.filter(key="sent").update(state="sent", attempts=1, sent_at=timezone.now())
+    Mail.objects.filter(key="due").update(attempts=3, due_at=timezone.now() + timedelta(hours=1))
+    before = dict(Mail.objects.values_list("key", "message_id"))
     client = Client()
     client.force_login(
         User.objects.create_superuser("owner@example.com", "correct horse battery"),
         backend="django.contrib.auth.backends.ModelBackend",
     )
     chosen = list(Mail.objects.values_list("pk", flat=True))
-    answer = client.post(PAGE, {"action": "send_failed_again", "_selected_action": chosen})
-    assert answer.status_code == 302
-    assert list(Mail.objects.order_by("key").values_list("state", "attempts")) == [("due", 0), ("sent", 0)]
+    answer = client.post(PAGE, {"action": "send_again", "_selected_action": chosen}, follow=True)
+    assert "2 e-mails are due again." in answer.content.decode()
+    assert sorted(Mail.objects.values_list("key", "state", "attempts")) == [
+        ("due", "due", 3),
+        ("failed", "due", 0),
+        ("sent", "due", 0),
+    ]
+    after = dict(Mail.objects.values_list("key", "message_id"))
+    assert {key for key in after if after[key] != before[key]} == {"sent"}, (
+        "mailboxes hide a second copy of one message"
+    )
+    assert send_due() == 2
+    assert sorted(message.extra_headers["Message-ID"] for message in outbox.outbox) == sorted(
+        [after["failed"], after["sent"]]
+    )
 
 
 def test_staff_without_the_right_cannot() -> None:
@@ -177,7 +191,7 @@ def test_staff_without_the_right_cannot() -> None:
         User.objects.create_user("staff@example.com", is_staff=True),
         backend="django.contrib.auth.backends.ModelBackend",
     )
-    answer = client.post(PAGE, {"action": "send_failed_again", "_selected_action": [Mail.objects.get().pk]})
+    answer = client.post(PAGE, {"action": "send_again", "_selected_action": [Mail.objects.get().pk]})
     assert answer.status_code == 403
     assert Mail.objects.get().state == "failed"
 

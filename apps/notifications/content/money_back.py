@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from apps.notifications.content.subjects import About, Ids, item_row, money, see_order
+from apps.invoices.models import Document
+from apps.invoices.selectors import document_for
+from apps.notifications.content.subjects import About, Ids, attached, item_row, money, see_order
 from apps.notifications.letter import Letter, Quote, Row
 from apps.orders.models import Order
 from apps.payment.models import Payment, Refund
@@ -49,20 +51,24 @@ def rejected(refund: Refund, ids: Ids) -> Letter:
 
 def succeeded(refund: Refund, ids: Ids) -> Letter:
     payment = refund.payment
+    documents = _documents(refund, Document.Kind.CREDIT_NOTE)
     words = {"amount": money(refund.money), "number": _order(refund).number}
     return Letter(
         subject=_("Your refund for order %(number)s") % words,
         title=_("Your money is on its way back"),
-        paragraphs=[_why(payment) % words, _where_to(payment)],
+        paragraphs=[_why(payment) % words, _where_to(payment), *_attached(documents)],
         rows=_lines(refund),
         total=Row(pgettext("mail", "Refunded"), words["amount"]),
         button=see_order(_order(refund)),
+        documents=documents,
     )
 
 
 def failed(refund: Refund, ids: Ids) -> Letter:
     words = {"amount": money(refund.money), "number": _order(refund).number}
+    documents: list[Document | None] = []
     if ids.get("had_succeeded"):
+        documents = _documents(refund, Document.Kind.CANCELLATION)
         what = _("The refund of %(amount)s for order %(number)s came back to us: your bank could not pay it out.")
     else:
         what = _("The refund of %(amount)s for order %(number)s could not be paid out.")
@@ -72,8 +78,10 @@ def failed(refund: Refund, ids: Ids) -> Letter:
         paragraphs=[
             what % words,
             _("The money is not lost. We look for another way to get it to you and will be in touch."),
+            *_attached(documents),
         ],
         button=see_order(_order(refund)),
+        documents=documents,
     )
 
 
@@ -83,6 +91,15 @@ def _order(refund: Refund) -> Order:
 
 def _lines(refund: Refund) -> list[Row]:
     return [item_row(item.order_item, item.quantity, refund.currency) for item in refund.items.all()]
+
+
+def _documents(refund: Refund, kind: Document.Kind) -> list[Document | None]:
+    """Money that was never applied to the order was never on an invoice."""
+    return [document_for(refund, kind)] if refund.payment.applied else []
+
+
+def _attached(documents: list[Document | None]) -> list[str]:
+    return [sentence for document in documents for sentence in attached(document)]
 
 
 def _why(payment: Payment) -> str:
@@ -95,7 +112,7 @@ def _why(payment: Payment) -> str:
     if payment.problem == Payment.Problem.SURPLUS:
         return _(
             "Order %(number)s was paid already when another payment of yours arrived. "
-            "We sent the %(amount)s that were too much back to you. There is nothing for you to do."
+            "We sent the second payment of %(amount)s back to you. There is nothing for you to do."
         )
     if payment.problem:
         return _(

@@ -7,7 +7,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from apps.notifications.content.subjects import About, Ids, amount, item_row, see_order
+from apps.invoices.selectors import invoice_of
+from apps.notifications.content.subjects import About, Ids, amount, attached, item_row, see_order
 from apps.notifications.letter import Letter, Row
 from apps.orders.models import Order
 
@@ -21,11 +22,13 @@ def confirmation(order: Order, ids: Ids) -> Letter:
     paragraphs = [_("Order %(number)s is paid. Here is what you bought.") % {"number": order.number}]
     if _has_goods(order):
         paragraphs.append(_("We write again when it is on its way."))
+    invoice = invoice_of(order)
     return Letter(
         subject=_("Your order %(number)s") % {"number": order.number},
         title=_("Thank you for your order"),
-        paragraphs=paragraphs,
+        paragraphs=[*paragraphs, *attached(invoice)],
         button=see_order(order),
+        documents=[invoice],
         **_table(order),
     )
 

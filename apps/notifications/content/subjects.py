@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.utils.translation import get_language, pgettext
+from django.utils.translation import gettext as _
 
 from apps.common.money import Money, format_money
+from apps.invoices.models import Document
 from apps.notifications.letter import Button, Letter, Row
 from apps.orders.models import Order, OrderItem
 
@@ -40,6 +42,18 @@ def money(value: Money) -> str:
 
 def item_row(item: OrderItem, quantity: int, currency: str) -> Row:
     return Row(f"{quantity} × {item.name}", amount(item.unit_price * quantity, currency))
+
+
+def attached(document: Document | None) -> list[str]:
+    """A sentence about the attachment, if there is one."""
+    if document is None:
+        return []
+    words = {
+        Document.Kind.INVOICE: _("The invoice %(number)s is attached."),
+        Document.Kind.CREDIT_NOTE: _("The credit note %(number)s is attached."),
+        Document.Kind.CANCELLATION: _("The cancellation %(number)s of the credit note is attached."),
+    }
+    return [words[Document.Kind(document.kind)] % {"number": document.number}]
 
 
 def see_order(order: Order, label: str = "") -> Button:
