@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "apps.invoices",
     "apps.enrollment",
     "apps.notifications",
+    "apps.backoffice",
 ]
 if STOREFRONT:
     INSTALLED_APPS.append("apps.storefront")
@@ -257,6 +258,8 @@ DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "shop@localhost")
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
 LANGUAGE_CODE = "en"
+# Those that e-mails and invoices are written in; each has a catalogue in apps/notifications and apps/invoices.
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("fr", "Français")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

@@ -188,15 +188,15 @@ def test_action_of_a_list_is_kept_with_what_it_changed(client: Client) -> None:
     queue_mail(kind=Mail.Kind.PASSWORD_RESET, key="2", recipient="bob@example.com", ids={})
     failed, due = Mail.objects.order_by("pk")
     Mail.objects.filter(pk=failed.pk).update(state=Mail.State.FAILED, attempts=9)
-    client.post("/admin/notifications/mail/", {"action": "send_failed_again", "_selected_action": [failed.pk, due.pk]})
+    client.post("/admin/notifications/mail/", {"action": "send_again", "_selected_action": [failed.pk, due.pk]})
     entry = only_entry()
-    assert (entry.action, entry.object_id) == ("send_failed_again", str(failed.pk))
+    assert (entry.action, entry.object_id) == ("send_again", str(failed.pk))
     assert entry.before["state"] == "failed"
     assert entry.after["state"] == "due"
 
 
 def test_row_that_cannot_be_is_refused(client: Client) -> None:
-    answer = client.post("/admin/notifications/mail/", {"action": "send_failed_again", "_selected_action": ["x"]})
+    answer = client.post("/admin/notifications/mail/", {"action": "send_again", "_selected_action": ["x"]})
     assert answer.status_code == 400
     assert AuditEntry.objects.count() == 0
 
@@ -232,7 +232,7 @@ def test_what_a_page_did_before_it_failed_is_kept(client: Client, monkeypatch: p
 
     monkeypatch.setattr("apps.notifications.admin.send_again", do_half)
     with pytest.raises(RuntimeError):
-        client.post("/admin/notifications/mail/", {"action": "send_failed_again", "_selected_action": [mail.pk]})
+        client.post("/admin/notifications/mail/", {"action": "send_again", "_selected_action": [mail.pk]})
     assert only_entry().after == {"state": "failed"}
 
 
