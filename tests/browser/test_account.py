@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 
 from tests.browser.shop import Shop, eventually
 from tests.browser.steps import (
@@ -28,6 +29,10 @@ pytestmark = pytest.mark.browser
 VISA, CHECKED, NO_FUNDS, DECLINED = "4242424242424242", "4000002500003155", "4000000000009995", "4000000000000002"
 DECLINES_WHEN_CHARGED = "pm_card_chargeCustomerFail"
 PLACED, PAID = ("pending", "pending"), ("confirmed", "paid")
+CART_SQL = (
+    "SELECT 1 FROM cart_cartitem JOIN cart_cart c ON c.id = cart_id JOIN accounts_user u ON u.id = c.user_id"
+    " WHERE u.email = ?"
+)
 
 
 def saved_cards(shop: Shop, email: str) -> list[tuple[str, bool]]:
@@ -197,6 +202,45 @@ def test_new_card_that_the_bank_wants_checked(page: Any, shop: Shop) -> None:
 
     assert books(shop, number).payment_status == "paid"
     assert saved_cards(shop, email) == []
+
+
+def check_in_place(page: Any, shop: Shop) -> None:
+    """From now on the bank's check passes by itself on the page, as in the window that Stripe's own script opens."""
+    address = f"{shop.sandbox.address}/endive/stripe.js"
+    script, leaving = requests.get(address, timeout=30).text, "return new Promise(() => {});"
+    assert script.count(leaving) == 1
+
+    def pass_check(page_of_bank: str) -> None:
+        intent = page_of_bank.rsplit("/", 1)[1]
+        kind = "setup_intents" if intent.startswith("seti_") else "payment_intents"
+        shop.sandbox.control(f"{kind}/{intent}/authenticate")
+
+    page.expose_function("passCheck", pass_check)
+    script = script.replace("location.assign(address);", "").replace(
+        leaving, "return passCheck(address).then(() => ({}));"
+    )
+    page.route(address, lambda route: route.fulfill(body=script, content_type="text/javascript"))
+
+
+def test_check_that_does_not_leave_the_page(page: Any, shop: Shop) -> None:
+    email = "in-place@example.com"
+    check_in_place(page, shop)
+    sign_up(page, shop, email, then="/cards/")
+    add_card(page, CHECKED)
+    row(page, "3155").get_by_text("Default").wait_for()
+    assert saved_cards(shop, email) == [("3155", True)]
+
+    for card in ("Visa ending in 3155", "Another card"):
+        Account(page, shop).fill_cart()
+        page.goto(f"{shop.url}/checkout/")
+        page.get_by_label(card).check()
+        if card == "Another card":
+            type_card(page, "4000002760003184")
+        page.get_by_role("button", name="Pay $19.00").click()
+        number = order_of(page, shop)
+        page.get_by_text("Thank you, it is paid.").wait_for()
+        assert books(shop, number).attempts == [("succeeded", 1)]
+        eventually(lambda: not shop.rows(CART_SQL, email))
 
 
 def test_address_that_is_missing_is_asked_for(page: Any, shop: Shop) -> None:
