@@ -34,13 +34,13 @@ class WrongCredentials(DomainError):
         super().__init__(headers={"WWW-Authenticate": "Token"})
 
 
-def register(*, email: str, password: str, name: str = "") -> User:
+def register(*, email: str, password: str, name: str = "", language: str = "") -> User:
     """Raises InvalidInput for an address that is taken or a password that is too weak."""
     email = email.strip().lower()
     check_password_strength(password, User(email=email, name=name))
     try:
         with transaction.atomic():
-            return User.objects.create_user(email, password, name=name)
+            return User.objects.create_user(email, password, name=name, language=language)
     except IntegrityError:
         raise InvalidInput(fields={"email": ["There is an account with this address."]}) from None
 

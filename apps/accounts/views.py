@@ -29,6 +29,7 @@ from apps.common import limits
 from apps.common.api import parse, private
 from apps.common.client import network
 from apps.common.errors import SignInRequired
+from apps.common.languages import language_of
 from apps.common.schema import errors
 
 ERRORS = errors(400, 401, 403, 413, 415, 429, 503)
@@ -62,7 +63,8 @@ class RegisterView(APIView):
         wish = parse(RegisterInput, request.data)
         for listener in on_sign_in:
             listener.before(request)
-        return _signed_in(request, services.register(**wish), status.HTTP_201_CREATED)
+        person = services.register(**wish, language=language_of(request._request))
+        return _signed_in(request, person, status.HTTP_201_CREATED)
 
 
 class LoginView(APIView):

@@ -12,7 +12,8 @@ from apps.notifications.letter import Button, Letter
 
 
 def find(ids: Ids) -> About:
-    return About(User.objects.get(pk=ids["user_id"]), ids.get("language", ""))
+    user = User.objects.get(pk=ids["user_id"])
+    return About(user, user.language)
 
 
 def password_reset(user: User, ids: Ids) -> Letter:

@@ -55,6 +55,7 @@ def place_order(
     email: str,
     address: dict[str, str] | None,
     placed_from: str,
+    language: str,
     expires_at: datetime,
 ) -> Order:
     """Make the order of a locked cart and hold its stock, in the caller's transaction.
@@ -72,6 +73,7 @@ def place_order(
         placed_from=placed_from,
         currency=cart.currency,
         shipping_address=address,
+        language=language,
         expires_at=expires_at,
     )
     items = [
@@ -90,7 +92,9 @@ def place_order(
     return _write(order, items)
 
 
-def place_variant(*, variant_id: int, user: Any, email: str, currency: str, expires_at: datetime) -> Order:
+def place_variant(
+    *, variant_id: int, user: Any, email: str, currency: str, language: str, expires_at: datetime
+) -> Order:
     """Make an order of one unit of a variant, without a cart, at today's price, in the caller's transaction.
 
     Raises OutOfStock, also when the variant is not for sale in this currency.
@@ -109,7 +113,8 @@ def place_variant(*, variant_id: int, user: Any, email: str, currency: str, expi
         unit_price=price,
         line_total=price,
     )
-    return _write(Order(user=user, email=email, currency=currency, expires_at=expires_at), [item])
+    order = Order(user=user, email=email, currency=currency, language=language, expires_at=expires_at)
+    return _write(order, [item])
 
 
 def standing_order_of_variant(*, variant_id: int, user: Any) -> Order | None:

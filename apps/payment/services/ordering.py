@@ -54,10 +54,11 @@ class Moved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Buyer:
-    """Who asks. `network` is a keyed hash of an anonymous buyer's address."""
+    """Who asks, and in which language. `network` is a keyed hash of an anonymous buyer's address."""
 
     user: Any = None
     email: str = ""
+    language: str = ""
     network: str = ""
     address: dict[str, str] | None = None
 
@@ -127,6 +128,7 @@ def place_instead(
                 email=buyer.email,
                 address=buyer.address,
                 placed_from="" if buyer.user else buyer.network,
+                language=buyer.language,
                 expires_at=hold_end(),
             )
             return order, open_attempt(order, number=1, wish=wish) if wish is not None else None
@@ -147,7 +149,12 @@ def place_variant_first(*, variant_id: int, currency: str, buyer: Buyer, wish: W
         if standing_order_of_variant(variant_id=variant_id, user=buyer.user) is not None:
             raise Moved
         order = place_variant(
-            variant_id=variant_id, user=buyer.user, email=buyer.email, currency=currency, expires_at=hold_end()
+            variant_id=variant_id,
+            user=buyer.user,
+            email=buyer.email,
+            currency=currency,
+            language=buyer.language,
+            expires_at=hold_end(),
         )
         return open_attempt(order, number=1, wish=wish)
 

@@ -10,6 +10,7 @@ from apps.cart.models import Cart
 from apps.common import limits, tokens
 from apps.common.client import network
 from apps.common.errors import DomainError, NotFound
+from apps.common.languages import language_of
 from apps.orders.models import Order
 from apps.payment.models import Payment
 from apps.payment.services.ordering import Buyer
@@ -84,6 +85,7 @@ def buyer_of(request: Request, email: str = "", address: dict[str, str] | None =
     return Buyer(
         user=user,
         email=email or (user.email if user else ""),
+        language=language_of(request._request),
         address=address,
         network=tokens.keyed_hash("network", network(request._request)),
     )
