@@ -24,6 +24,7 @@ from tests.browser.steps import (
     type_card,
 )
 from tests.browser.test_pages import SOUND, problems
+from tests.browser.test_refusals import change
 
 pytestmark = pytest.mark.browser
 VISA, CHECKED, NO_FUNDS, DECLINED = "4242424242424242", "4000002500003155", "4000000000009995", "4000000000000002"
@@ -241,6 +242,36 @@ def test_check_that_does_not_leave_the_page(page: Any, shop: Shop) -> None:
         page.get_by_text("Thank you, it is paid.").wait_for()
         assert books(shop, number).attempts == [("succeeded", 1)]
         eventually(lambda: not shop.rows(CART_SQL, email))
+
+
+def test_sum_that_changed_meanwhile_is_shown_before_it_is_paid(page: Any, shop: Shop) -> None:
+    sign_up(page, shop, "changed@example.com")
+    account = Account(page, shop)
+    card = account.save_card("pm_card_visa")
+    account.fill_cart()
+    page.goto(f"{shop.url}/checkout/")
+    page.get_by_role("button", name="Pay $19.00").wait_for()
+    account.fill_cart()  # in another window
+    page.get_by_role("button", name="Pay $19.00").click()
+    page.get_by_role("alert").get_by_text("Your cart has changed meanwhile.").wait_for()
+    page.get_by_role("button", name="Pay $38.00").wait_for()
+    assert page.locator("#summary .due").inner_text().split() == ["Total", "$38.00"]
+    assert (
+        shop.rows(
+            "SELECT 1 FROM payment_payment p JOIN payment_paymentmethod m ON p.stripe_method_id ="
+            " m.stripe_payment_method_id WHERE m.id = ?",
+            card,
+        )
+        == []
+    )
+
+    change(shop, "UPDATE cart_cartitem SET priced_at = '2020-01-01', price_at_add = 1500 WHERE price_at_add = 1900")
+    account.fill_cart()  # a new version of the cart, so that its prices are looked at again
+    page.get_by_role("button", name="Pay $38.00").click()
+    page.get_by_role("alert").get_by_text("is now $19.00").wait_for()
+    page.get_by_role("button", name="Pay $57.00").click()
+    page.get_by_text("Thank you, it is paid.").wait_for()
+    assert books(shop, order_of(page, shop)).payment_status == "paid"
 
 
 def test_address_that_is_missing_is_asked_for(page: Any, shop: Shop) -> None:

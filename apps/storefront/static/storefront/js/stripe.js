@@ -34,7 +34,7 @@ export function settled(answer) {
 
 /** Put Stripe's card field into the element with this id; complaints about what is typed go below it. */
 export async function cardField(id) {
-  const element = (await stripe()).elements().create("card", { style: look() });
+  const element = (await stripe()).elements().create("card", { style: look(), disableLink: true });
   element.mount(`#${id}`);
   element.on("change", ({ error }) => fill(byId(`${id}-error`), error?.message));
   return element;

@@ -13,6 +13,8 @@ const place = byId("checkout");
 const asked = new URLSearchParams(location.search).get("order") || "";
 const NEW = "new";
 const ADDRESS = ["name", "line1", "line2", "city", "state", "postal_code", "country"];
+const label = document.createTextNode(""); // of the button that pays
+let due = null; // the cart or order that is shown
 let card = null;
 
 function address(known, countries) {
@@ -77,22 +79,33 @@ function payingWith(methods, problems) {
   return { parts: [choice, fresh], start: () => follows(methods.length ? String(methods[0].id) : NEW) };
 }
 
-function summary({ items, total, currency }) {
+function summary() {
   return h(
     "section",
-    { class: "panel summary", "aria-labelledby": "summary-title" },
+    { class: "panel summary", id: "summary", "aria-labelledby": "summary-title" },
     h("h2", { id: "summary-title" }, asked ? `Order ${asked}` : "Summary"),
     h(
       "ul",
       { class: "lines compact" },
-      items.map((item) => h("li", { class: "line" }, h("div", { class: "line-text" }, h("h3", {}, item.name), h("p", { class: "quiet-text" }, `${item.quantity} ×`)), h("p", { class: "price line-total" }, money(item.line_total, currency)))),
+      due.items.map((item) => h("li", { class: "line" }, h("div", { class: "line-text" }, h("h3", {}, item.name), h("p", { class: "quiet-text" }, `${item.quantity} ×`)), h("p", { class: "price line-total" }, money(item.line_total, due.currency)))),
     ),
-    h("dl", { class: "totals" }, h("div", { class: "due" }, h("dt", {}, "Total"), h("dd", {}, money(total, currency)))),
+    h("dl", { class: "totals" }, h("div", { class: "due" }, h("dt", {}, "Total"), h("dd", {}, money(due.total, due.currency)))),
     h("a", { class: "button quiet wide", href: asked ? `/orders/${asked}` : "/cart/" }, asked ? "Back to the order" : "Back to the cart"),
   );
 }
 
-function show(due, methods, shipping) {
+/** What is to be paid is another sum than the one shown: it is shown before anything is paid. */
+function showNew(found) {
+  due = found;
+  byId("summary").replaceWith(summary());
+  label.data = payWords();
+}
+
+const payWords = () => `Pay ${money(due.total, due.currency)}`;
+
+function show(found, methods, shipping) {
+  due = found;
+  label.data = payWords();
   const problems = h("div", { class: "form-problem" });
   const paying = payingWith(methods, problems);
   const form = h(
@@ -101,16 +114,17 @@ function show(due, methods, shipping) {
     shipping && address(shipping.known, shipping.countries),
     paying.parts,
     problems,
-    h("button", { type: "submit", class: "button wide", disabled: true }, `Pay ${money(due.total, due.currency)}`),
+    h("button", { type: "submit", class: "button wide", disabled: true }, label),
     h("p", { class: "quiet-text" }, "Cards go to Stripe and are charged there. Your bank may ask you to confirm the payment."),
   );
-  fill(place, h("div", { class: "columns" }, form, summary(due)));
+  fill(place, h("div", { class: "columns" }, form, summary()));
   paying.start();
   onSend(form, "Paying…", async (values) => {
     try {
       return await pay(values, Boolean(shipping));
     } catch (error) {
       if (error.code === "already_paid" && error.orderNumber) return leave(error.orderNumber, explain(error));
+      if (error.code === "price_changed") showNew(await follow(get("/api/cart/")));
       if (error.items?.length) throw new Error(explain(error, { lines: due.items, currency: due.currency }));
       // What is wrong with a part of the address stands beside it.
       const { shipping_address: parts } = error.fields || {};
@@ -148,7 +162,10 @@ function leave(number, message) {
 /** The cart as an order. The same cart again is the same order, with the address as it is typed now. */
 async function placed(values, ships) {
   const to = Object.fromEntries(ADDRESS.map((name) => [name, (values[name] || "").trim()]));
-  return (await post("/api/orders/", ships ? { shipping_address: to } : {})).number;
+  const order = await post("/api/orders/", ships ? { shipping_address: to } : {});
+  if (order.total === due.total && order.currency === due.currency) return order.number;
+  showNew(order);
+  throw new Error("Your cart has changed meanwhile. Look at the new total, then pay.");
 }
 
 async function load() {

@@ -92,9 +92,10 @@ function asking(payment, order) {
     h("p", { class: "quiet-text" }, "The shop looks at it and decides. The money goes back the way it came."),
   );
   onSend(form, "Asking…", async (values) => {
-    await post("/api/payment/refunds/", wish(values), asGuest);
+    const refund = await post("/api/payment/refunds/", wish(values), asGuest);
     await load();
-    toast("Your request is with the shop.");
+    // Staff who may give money back need nobody's word, for what they bought themselves either.
+    toast(refund.status === "requested" ? "Your request is with the shop." : "The money is on its way back.");
     document.querySelector("h1").focus();
   });
   return form;
