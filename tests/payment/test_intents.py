@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.catalog.models import ProductVariant
+from apps.common import tokens
 from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.payment.models import Payment, PaymentLog
@@ -87,7 +88,7 @@ def test_guest_pays_in_the_frontends_own_form(
     assert (intent["amount"], intent["currency"], intent["shipping"]["name"]) == (2500, "usd", "A. Buyer")
     assert intent["metadata"] == {
         "proshop_order": order["number"],
-        "proshop_order_id": payment.order.public_id,
+        "proshop_order_key": tokens.issue("stripe", payment.order.public_id),
         "proshop_payment": payment.reference,
         "proshop_lines_0": '[["MUG",2,1250]]',
     }

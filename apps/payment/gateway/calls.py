@@ -89,7 +89,8 @@ def _client(key: str, base: str) -> stripe.StripeClient:
 
 @contextmanager
 def _one_of_few() -> Iterator[None]:
-    if not _waiting().acquire(blocking=False):
+    patience = 0.0 if _next_turn.get() is None else TOTAL_SECONDS
+    if not _waiting().acquire(timeout=patience):
         raise StripeUnavailable("Too many payments are being started at once. Try again.", retry_after=1)
     try:
         yield

@@ -15,7 +15,7 @@ from apps.payment.gateway.values import address_of, email_of, id_of, plain, text
 class CheckoutSession:
     """What the shop needs of a Checkout Session. `amount` is in minor units, `currency` in upper case.
 
-    `saves_method`: the card is kept without the page asking for it.
+    `saves_method`: the card is kept without the page asking for it. `collects_address`: the page asks where to ship.
     """
 
     id: str
@@ -33,6 +33,7 @@ class CheckoutSession:
     created: datetime
     customer_id: str = ""
     saves_method: bool = False
+    collects_address: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -123,6 +124,7 @@ def session_from_snapshot(data: Mapping[str, Any]) -> CheckoutSession:
         customer_id=id_of(data.get("customer")),
         # Our sessions take the box off the page where the card is kept anyway.
         saves_method=(data.get("saved_payment_method_options") or {}).get("payment_method_save") == "disabled",
+        collects_address=bool(data.get("shipping_address_collection")),
         metadata=texts_of(data.get("metadata")),
     )
 

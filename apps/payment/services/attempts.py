@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 
+from apps.common import tokens
 from apps.common.errors import DomainError
 from apps.orders.models import Order, OrderItem
 from apps.payment.models import Payment, PaymentLog
@@ -23,6 +24,7 @@ METADATA_VALUE, METADATA_LINES = 500, 40
 """Stripe takes 50 values of 500 characters."""
 
 LINES_KEY = "proshop_lines_"
+KEY_KIND = "stripe"
 
 HOLD_BEYOND_SESSION = timedelta(minutes=1)
 LATENCY_SLACK = timedelta(seconds=30)
@@ -150,7 +152,9 @@ def _session_params(order: Order, reference: str, wish: Wish) -> dict[str, Any]:
         }
     elif order.email:
         params["customer_email"] = order.email
-    if any(item.kind == "physical" for item in items) and order.shipping_address is None:
+    if order.shipping_address:
+        intent_data["shipping"] = _shipping(order, order.shipping_address)
+    elif any(item.kind == "physical" for item in items):
         params["shipping_address_collection"] = {"allowed_countries": settings.SHIPPING_COUNTRIES}
     return params
 
@@ -171,14 +175,22 @@ def _intent_params(order: Order, reference: str, wish: Wish) -> dict[str, Any]:
     if wish.save_method:
         params["setup_future_usage"] = "off_session"
     if order.shipping_address:
-        address = {name: value for name, value in order.shipping_address.items() if name != "name" and value}
-        params["shipping"] = {"name": order.shipping_address.get("name") or order.email, "address": address}
+        params["shipping"] = _shipping(order, order.shipping_address)
     return params
 
 
+def _shipping(order: Order, given: dict[str, str]) -> dict[str, Any]:
+    address = {name: value for name, value in given.items() if name != "name" and value}
+    return {"name": given.get("name") or order.email, "address": address}
+
+
 def _metadata(order: Order, reference: str) -> dict[str, str]:
-    """What `reconcile` knows the order by, also one that a restored backup does not have."""
-    told = {"proshop_payment": reference, "proshop_order": order.number, "proshop_order_id": order.public_id}
+    """What `reconcile` knows the order by, also one that a restored backup does not have.
+
+    The key says that this shop made it: several may share an account. It opens nothing.
+    """
+    key = tokens.issue(KEY_KIND, order.public_id)
+    told = {"proshop_payment": reference, "proshop_order": order.number, "proshop_order_key": key}
     return told | ({"proshop_language": order.language} if order.language else {})
 
 

@@ -37,6 +37,19 @@ def customer_for(user: User) -> StripeCustomer:
     return customer
 
 
+def adopt_customer(user: User, stripe_customer_id: str, *, livemode: bool) -> None:
+    """Know a customer again that Stripe has and the shop has forgotten; one that the person has since had stays."""
+    StripeCustomer.objects.get_or_create(
+        user=user,
+        livemode=livemode,
+        defaults={
+            "stripe_customer_id": stripe_customer_id,
+            "idempotency_key": _key(),
+            "request_params": _params(user),
+        },
+    )
+
+
 def forget_customer(stripe_customer_id: str) -> None:
     """Stripe says that this customer is gone: its methods are too, and the next call makes a new one."""
     with transaction.atomic():
