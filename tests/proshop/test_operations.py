@@ -66,6 +66,10 @@ def test_every_call_of_the_contract_is_in_the_schema() -> None:
         "GET /api/payment/status/",
         "GET /api/payment/payments/",
         "GET /api/payment/payments/{payment_id}/",
+        "GET /api/enrollment/tracks/",
+        "POST /api/enrollment/tracks/{code}/checkout/",
+        "GET /api/enrollment/me/",
+        "POST /api/enrollment/steps/{step_id}/complete/",
     }
 
 
