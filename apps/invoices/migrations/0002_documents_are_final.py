@@ -6,7 +6,8 @@ FORWARDS = {
     "postgresql": """
         CREATE FUNCTION invoices_document_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            RAISE EXCEPTION 'document % is final', OLD.number USING ERRCODE = 'restrict_violation';
+            RAISE EXCEPTION USING
+                MESSAGE = 'document ' || OLD.number || ' is final', ERRCODE = 'restrict_violation';
         END $$;
         CREATE TRIGGER invoices_document_is_final BEFORE UPDATE OR DELETE ON invoices_document
             FOR EACH ROW EXECUTE FUNCTION invoices_document_is_final();
