@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from apps.common.admin import ReadOnlyAdmin
+from apps.payment.admin.filters import Brand
 from apps.payment.models import PaymentMethod, StripeCustomer
 
 
@@ -23,7 +24,7 @@ class PaymentMethodAdmin(ReadOnlyAdmin):
     """Brand, last four and expiry: more than that never leaves Stripe."""
 
     list_display = ("user", "type", "brand", "last4", "expiry", "is_default", "state", "created_at")
-    list_filter = ("state", "is_default", "type", "brand", "created_at")
+    list_filter = ("state", "is_default", Brand, "created_at")
     search_fields = ("user__email__istartswith", "stripe_payment_method_id__exact", "last4__exact")
     list_select_related = ("user",)
     fields = (

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.common.admin import ReadOnlyAdmin
+from apps.payment.admin.filters import EventType
 from apps.payment.models import StripeWebhookEvent, StripeWebhookSecret
 from apps.payment.webhooks import inbox
 
@@ -18,9 +19,8 @@ class StripeWebhookEventAdmin(ReadOnlyAdmin):
     """The inbox. An event that was given up can be replayed; replaying one that is done changes nothing."""
 
     list_display = ("stripe_id", "type", "state", "attempts", "reason", "created", "received_at")
-    list_filter = ("state", "type", "livemode", "received_at")
+    list_filter = ("state", EventType, "livemode", "received_at")
     search_fields = ("stripe_id__exact", "object_id__exact")
-    date_hierarchy = "received_at"
     actions = ("replay_events",)
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

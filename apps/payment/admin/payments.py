@@ -11,13 +11,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
 from apps.common.admin import MajorUnits, ReadOnlyInline
 from apps.common.money import to_major
-from apps.payment.admin import refunding
-from apps.payment.admin.pages import PagesAdmin, opens_page
+from apps.payment.admin import capturing, refunding
+from apps.payment.admin.filters import Brand, Currency, Reserved
+from apps.payment.admin.pages import PagesAdmin, link_to, opens_page
 from apps.payment.models import Dispute, Payment, PaymentLog, Refund
+from apps.payment.services.capturing import is_reserved
 from apps.payment.services.giving_back import MOST
 from apps.payment.services.refunds import left_of
 
@@ -34,12 +37,11 @@ class PaymentLogInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
 
 
 class MoneyInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
-    show_change_link = True
     hide_title = True
 
     @admin.display(description="amount")
-    def total(self, row: Refund | Dispute) -> str:
-        return str(row.money)
+    def total(self, row: Refund | Dispute) -> SafeString:
+        return link_to(row, str(row.money))
 
 
 class RefundInline(MoneyInline):
@@ -59,7 +61,17 @@ class PaymentAdmin(MajorUnits, PagesAdmin):
     """What Stripe and the ledger own is read here and changed nowhere."""
 
     list_display = ("pk", "order", "status", "total", "currency", "applied", "problem", "card", "created_at")
-    list_filter = ("status", "problem", "applied", "disputed", "currency", "brand", "livemode", "created_at")
+    list_filter = (
+        "status",
+        Reserved,
+        "problem",
+        "applied",
+        "disputed",
+        Currency,
+        Brand,
+        "livemode",
+        "created_at",
+    )
     search_fields = (
         "order__number__startswith",
         "order__email__istartswith",
@@ -69,10 +81,9 @@ class PaymentAdmin(MajorUnits, PagesAdmin):
         "reference__exact",
         "last4__exact",
     )
-    date_hierarchy = "created_at"
     list_select_related = ("order",)
     actions = ("process_refunds",)
-    actions_detail = ("refund",)
+    actions_detail = ("refund", "capture", "release")
     inlines = (RefundInline, DisputeInline, PaymentLogInline)
     fieldsets = (
         (
@@ -115,7 +126,21 @@ class PaymentAdmin(MajorUnits, PagesAdmin):
                 )
             },
         ),
-        ("Course", {"fields": ("attempt", "closing", "created_at", "asked_at", "paid_at")}),
+        (
+            "Course",
+            {
+                "fields": (
+                    "attempt",
+                    "closing",
+                    "created_at",
+                    "asked_at",
+                    "paid_at",
+                    "capture_decision",
+                    "capture_decided_by",
+                    "capture_decided_at",
+                )
+            },
+        ),
     )
     readonly_fields = ("left",)
     money_fields = {
@@ -160,6 +185,19 @@ class PaymentAdmin(MajorUnits, PagesAdmin):
     def refund(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         return refunding.refund_one(self, request, self.row_or_404(request, object_id))
 
+    def has_capture_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("payment.capture_payment"))
+
+    @opens_page(title="Take the money", path="capture", permission="capture")
+    def capture(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        return capturing.take(self, request, self.row_or_404(request, object_id))
+
+    @opens_page(title="Give the reservation up", path="release", permission="capture", danger=True)
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        return capturing.give_up(self, request, self.row_or_404(request, object_id))
+
     def useful_pages(self, row: Any) -> Iterable[str]:
         if row.is_settled:
             yield "refund"
+        if is_reserved(row) and not row.capture_decision:
+            yield from ("capture", "release")

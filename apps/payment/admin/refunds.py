@@ -13,6 +13,7 @@ from unfold.admin import TabularInline
 
 from apps.common.admin import MajorUnits, ReadOnlyInline
 from apps.common.errors import DomainError
+from apps.payment.admin.filters import Currency, Reason
 from apps.payment.admin.forms import ApproveForm, LinesForm, NoteForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import Refund, RefundItem
@@ -37,14 +38,13 @@ class RefundAdmin(MajorUnits, PagesAdmin):
     """Refunds are made on a payment's page. Here requests are decided and lines assigned."""
 
     list_display = ("pk", "order", "total", "currency", "status", "source", "reason", "created_at")
-    list_filter = ("status", "source", "reason", "currency", "created_at")
+    list_filter = ("status", "source", Reason, Currency, "created_at")
     search_fields = (
         "payment__order__number__startswith",
         "stripe_refund_id__exact",
         "reference__exact",
         "payment__stripe_payment_intent_id__exact",
     )
-    date_hierarchy = "created_at"
     actions_detail = ("approve", "reject", "assign")
     inlines = (RefundItemInline,)
     readonly_fields = ("order",)
