@@ -65,7 +65,8 @@ def seller_lines() -> list[str]:
     """Name, address and tax id from the settings; `\\n` in SELLER_ADDRESS begins a line."""
     lines = [settings.SELLER_NAME, *settings.SELLER_ADDRESS.replace("\\n", "\n").splitlines()]
     if settings.SELLER_TAX_ID:
-        lines.append(f"{pgettext('invoice', 'Tax ID')} {settings.SELLER_TAX_ID}")
+        label = pgettext("invoice", "Tax ID")
+        lines.append(f"{label} {settings.SELLER_TAX_ID}")
     return [line.strip() for line in lines if line.strip()]
 
 
