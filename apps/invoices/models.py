@@ -61,6 +61,7 @@ class Document(models.Model):
             ),
             models.CheckConstraint(condition=Q(tax__lte=models.F("total")), name="document_tax_within_total"),
         ]
+        indexes = [models.Index(fields=["issued_at"], name="document_by_issue")]
 
     def __str__(self) -> str:
         return self.number

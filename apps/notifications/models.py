@@ -49,7 +49,10 @@ class Mail(models.Model):
     class Meta:
         ordering = ["-pk"]
         constraints = [models.UniqueConstraint(fields=["kind", "key"], name="mail_once_per_kind_and_key")]
-        indexes = [models.Index(fields=["due_at"], condition=Q(state="due"), name="mail_due")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="due"), name="mail_due"),
+            models.Index(fields=["created_at"], condition=Q(state="failed"), name="mail_failed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"

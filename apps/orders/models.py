@@ -106,6 +106,7 @@ class Order(models.Model):
             models.Index(fields=["expires_at"], condition=Q(expires_at__isnull=False), name="order_expiring"),
             models.Index(fields=["placed_from"], condition=Q(status="pending"), name="order_open_by_network"),
             models.Index(fields=["created_at"], name="order_by_created"),
+            models.Index(fields=["paid_at"], condition=Q(status="confirmed"), name="order_to_fulfil"),
             models.Index(fields=["email"], name="order_by_email"),
         ]
 

@@ -35,7 +35,10 @@ class Delivery(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["kind", "key", "subscriber"], name="delivery_once_per_subscriber")
         ]
-        indexes = [models.Index(fields=["due_at"], condition=Q(state="due"), name="delivery_due")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="due"), name="delivery_due"),
+            models.Index(fields=["created_at"], condition=Q(state="dead"), name="delivery_dead"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} to {self.subscriber}"

@@ -70,6 +70,7 @@ class Dispute(models.Model):
         permissions = [("answer_dispute", "Can submit evidence and accept disputes")]
         indexes = [
             models.Index(fields=["status", "due_by"], name="dispute_by_deadline"),
+            models.Index(fields=["created_at"], name="dispute_by_created"),
             models.Index(
                 fields=["id"], condition=~Q(decision="") & Q(decision_done_at__isnull=True), name="dispute_undone"
             ),

@@ -136,6 +136,8 @@ class Payment(models.Model):
         ]
         indexes = [
             models.Index(fields=["status", "created_at"], name="payment_by_status"),
+            models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="payment_by_paid_at"),
+            models.Index(fields=["last4"], condition=~Q(last4=""), name="payment_by_last4"),
             models.Index(
                 fields=["created_at"],
                 condition=Q(status="pending", stripe_session_id__isnull=True, stripe_payment_intent_id__isnull=True),
@@ -202,6 +204,7 @@ class PaymentLog(models.Model):
                 fields=["kind", "object_id"], condition=~Q(object_id=""), name="payment_log_effect_once"
             )
         ]
+        indexes = [models.Index(fields=["at"], condition=Q(kind="declined"), name="payment_log_declined")]
 
     def __str__(self) -> str:
         return f"{self.payment_id}: {self.kind}"

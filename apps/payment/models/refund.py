@@ -87,6 +87,9 @@ class Refund(models.Model):
         indexes = [
             models.Index(fields=["next_try_at"], condition=Q(status="pending"), name="refund_due"),
             models.Index(fields=["status", "created_at"], name="refund_by_status"),
+            models.Index(
+                fields=["succeeded_at"], condition=Q(succeeded_at__isnull=False), name="refund_by_succeeded_at"
+            ),
         ]
 
     def __str__(self) -> str:
