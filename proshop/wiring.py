@@ -14,6 +14,7 @@ def connect() -> None:
     from apps.cart.sign_in import MergeCart
     from apps.enrollment import invariants as enrollment_invariants
     from apps.enrollment import subscribers as enrollment
+    from apps.invoices import invariants as invoice_invariants
     from apps.invoices import subscribers as invoices
     from apps.notifications import subscribers as mail
     from apps.orders.services import lifecycle
@@ -54,7 +55,7 @@ def connect() -> None:
     for kind in ("order.paid", "order.claimed", "order.standing_changed"):
         subscribe(kind, enrollment.NAME, enrollment.order_changed)
     subscribe("enrollment.track_changed", enrollment.NAME, enrollment.track_changed)
-    invariants.also.append(enrollment_invariants.checks)
+    invariants.also += [enrollment_invariants.checks, invoice_invariants.checks]
     inbox.on_wake(wake)
     on_sign_in.append(MergeCart())
 
