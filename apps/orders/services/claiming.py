@@ -18,6 +18,8 @@ def claim_order(*, number: str, public_id: str | None, user: Any) -> Order:
     nothing is ever attached because e-mail addresses are equal.
     """
     mine = Order.objects.filter(number=number, public_id=public_id or "-")
+    if not number.isprintable():  # PostgreSQL takes no NUL in a text
+        mine = Order.objects.none()
     with transaction.atomic(durable=True):
         claimed = mine.filter(user=None).update(user=user)
         order = mine.filter(user=user).first()

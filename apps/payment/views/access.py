@@ -21,7 +21,9 @@ def order_of(request: Request, number: str, *, permission: str = "") -> Order:
 
     An order number alone never grants access. Members of staff with the permission reach all.
     """
-    order = _accessible(request, permission).filter(number=number).first() if number.isascii() else None
+    # PostgreSQL takes no NUL in a text.
+    may_exist = number.isascii() and number.isprintable()
+    order = _accessible(request, permission).filter(number=number).first() if may_exist else None
     if order is None:
         raise NotFound("There is no such order.", code="order_not_found")
     return order
