@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from django.db import Error as DatabaseFailure
 
+from apps.audit.keeping import drop_old as drop_old_entries
 from apps.cart.services import forget_old_anonymous_carts
 from apps.common import idempotency, limits, stopping
 from apps.notifications import services as notifications
@@ -19,6 +20,7 @@ from apps.payment.services.carrying_out import finish_refunds
 from apps.payment.services.cases import watch_delayed_payments
 from apps.payment.services.customers import tell_changes
 from apps.payment.services.disputes import finish_decisions
+from apps.payment.services.endpoints import check_if_due as check_endpoint_if_due
 from apps.payment.services.expiry import expire_due_orders
 from apps.payment.services.methods import finish_removals
 from apps.payment.services.provider import finish_unanswered
@@ -46,6 +48,8 @@ HOUSEKEEPING: dict[str, Job] = {
     "idempotency keys": idempotency.forget_expired,
     "anonymous carts": forget_old_anonymous_carts,
     "delayed payments": watch_delayed_payments,
+    "webhook endpoint": check_endpoint_if_due,
+    "audit trail": drop_old_entries,
 }
 
 

@@ -16,8 +16,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from apps.payment.gateway import secret_fingerprint
-from apps.payment.models import StripeWebhookEvent, StripeWebhookSecret
-from apps.payment.services.endpoints import check_endpoint, own_address
+from apps.payment.models import CheckRun, StripeWebhookEvent, StripeWebhookSecret
+from apps.payment.services.endpoints import check_endpoint, check_if_due, own_address
 from apps.payment.webhooks.handlers import HANDLERS
 from tests.support.sandbox import Sandbox
 from tests.support.shop import Stripe, deliver
@@ -283,3 +283,24 @@ def test_check_of_a_stripe_that_is_away_is_no_drift(settings: Any) -> None:
     with pytest.raises(CommandError) as away:
         run("check")
     assert away.value.returncode == 2
+
+
+def test_work_keeps_what_it_found_of_the_endpoint_once_an_hour(box: Sandbox) -> None:
+    run("ensure")
+    assert check_if_due() == 0
+    assert check_if_due() == 0
+    good = CheckRun.objects.get()
+    assert (good.kind, good.ok, good.summary["drift"]) == ("endpoint", True, [])
+    box.post(f"/v1/webhook_endpoints/{endpoints(box)[0]['id']}", disabled="true")
+    CheckRun.objects.update(started_at=timezone.now() - timedelta(hours=1))
+    assert check_if_due() == 1
+    found = CheckRun.objects.latest("pk")
+    assert (found.ok, [each["code"] for each in found.summary["drift"]]) == (False, ["endpoint_disabled"])
+
+
+def test_run_that_could_not_ask_stripe_says_so(box: Sandbox, settings: Any) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:9"
+    assert check_if_due() == 0
+    run = CheckRun.objects.get()
+    assert (run.ok, run.summary) == (False, {"cut_off": "Stripe could not be reached."})
+    assert run.finished_at is not None

@@ -18,6 +18,15 @@ class AttentionCase(models.Model):
     )
     detail = models.CharField(max_length=500)
     opened_at = models.DateTimeField(auto_now_add=True)
+    taken_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Who looks after it.",
+    )
+    taken_at = models.DateTimeField(null=True, blank=True)
     solved_at = models.DateTimeField(null=True, blank=True)
     solved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

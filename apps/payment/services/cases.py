@@ -44,6 +44,23 @@ def solve_cases(payment: Payment, *, kinds: tuple[str, ...], note: str, object_i
     cases.update(solved_at=timezone.now(), note=note)
 
 
+def take_case(case: AttentionCase, *, by: User) -> AttentionCase:
+    """Somebody looks after a case from now on, also one that another had taken. Raises Conflict `case_solved`."""
+    with transaction.atomic(durable=True):
+        payment = lock_payment(case.payment_id)
+        now = timezone.now()
+        if not AttentionCase.objects.filter(pk=case.pk, solved_at=None).update(taken_by=by, taken_at=now):
+            raise Conflict("This case is solved already.", code="case_solved")
+        write_log(
+            payment,
+            "case_taken",
+            before=payment.status,
+            object_id=f"case/{case.pk}/{now.timestamp():.6f}",
+            detail=f"{case.kind}, by user {by.pk}",
+        )
+    return AttentionCase.objects.get(pk=case.pk)
+
+
 def solve_case(case: AttentionCase, *, note: str, by: User) -> AttentionCase:
     """Close a case that a person has dealt with; the note says how.
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils import timezone
 
 from apps.payment import gateway
-from apps.payment.gateway import ListedEvent, WebhookEndpoint
-from apps.payment.models import StripeWebhookEvent, StripeWebhookSecret
+from apps.payment.gateway import ListedEvent, StripeRefused, StripeUnavailable, WebhookEndpoint
+from apps.payment.models import CheckRun, StripeWebhookEvent, StripeWebhookSecret
+from apps.payment.services import check_runs
 from apps.payment.webhooks.handlers import HANDLERS
 
 PATH = "/api/payment/webhook/"
@@ -24,6 +26,10 @@ GRACE = timedelta(minutes=1)
 """An event this young may still be on its way."""
 
 ALL_TYPES = "*"
+
+
+EVERY = timedelta(hours=1)
+"""How often the shop looks at its endpoint by itself."""
 
 
 class UnfitAddress(ValueError):
@@ -126,6 +132,33 @@ def check_endpoint(url: str) -> Report:
         )
     received = StripeWebhookEvent.objects.order_by("-received_at").values_list("received_at", flat=True).first()
     return Report(url, endpoint, drift, received, undelivered, _secrets())
+
+
+def check_if_due() -> int:
+    """Look at the shop's own endpoint once an hour and keep what was found. Returns how many things have drifted."""
+    if not check_runs.is_due(CheckRun.Kind.ENDPOINT, every=EVERY):
+        return 0
+    try:
+        run = check_runs.begin(CheckRun.Kind.ENDPOINT)
+    except check_runs.AlreadyRunning:
+        return 0
+    summary: dict[str, Any] = {"cut_off": "It failed; the log says why."}
+    ok = False
+    try:
+        report = check_endpoint(own_address())
+        summary = {
+            "url": report.url,
+            "drift": [asdict(each) for each in report.drift],
+            "undelivered": report.undelivered.count,
+        }
+        ok = not report.drift
+    except StripeUnavailable:
+        summary = {"cut_off": "Stripe could not be reached."}
+    except StripeRefused:
+        summary = {"cut_off": "Stripe does not let this key read webhook endpoints."}
+    finally:
+        check_runs.finish(run, ok=ok, summary=summary)
+    return len(summary.get("drift", ()))
 
 
 def _refuse_unfit(url: str) -> None:
