@@ -16,6 +16,7 @@ urlpatterns = [
     re_path(r"^orders/(?P<number>[\w-]{1,40})/?$", shell("order"), name="order"),
     path("payments/", shell("payments"), name="payments"),
     re_path(r"^payments/(?P<payment_id>\d{1,18})/?$", shell("payment"), name="payment"),
+    path("courses/", shell("courses"), name="courses"),
     path("cards/", shell("cards", stripe_js=True), name="cards"),
     path("sign-in/", shell("sign_in"), name="sign-in"),
     path("register/", shell("register"), name="register"),

@@ -28,6 +28,7 @@ PAGES = [
     "/payments/",
     "/payments/7",
     "/cards/",
+    "/courses/",
     "/sign-in/",
     "/register/",
     "/password-reset",

@@ -99,6 +99,7 @@ async function change(work, focusId) {
 
 async function refused(error, reread = true) {
   const sorry = [explain(error, { lines: shown?.items, currency: shown?.currency })];
+  if (error.code === "sign_in_required") sorry.push(" ", h("a", { href: "/sign-in/?next=%2Fcart%2F" }, "Sign in"));
   if (error.orderNumber) sorry.push(" ", h("a", { href: `/orders/${error.orderNumber}` }, `See order ${error.orderNumber}`));
   if (reread) await follow(get("/api/cart/")).then(show, () => {});
   fill(problems, notice("problem", sorry));

@@ -61,6 +61,7 @@ function show(product) {
     h("div", { class: "description" }, description),
     product.variants.length > 1 && h("fieldset", { class: "choices" }, h("legend", {}, "Choose"), choices),
     buying,
+    product.needs_account && h("p", { class: "quiet-text" }, "It belongs to an account: sign in before you check out."),
     problems,
   );
   showChoice();
