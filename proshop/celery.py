@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from typing import Any
 
@@ -115,8 +116,11 @@ def _refuse_unsafe_setup(**kwargs: Any) -> None:
     from apps.payment.checks import refuse_unsafe_setup
 
     if not settings.CELERY_BROKER_URL:
-        raise ImproperlyConfigured("CELERY_BROKER_URL is empty: without a broker, `manage.py work` does the work.")
-    refuse_unsafe_setup()
+        sys.exit("CELERY_BROKER_URL is empty: without a broker, `manage.py work` does the work.")
+    try:
+        refuse_unsafe_setup()
+    except ImproperlyConfigured as reasons:
+        sys.exit(str(reasons))  # Celery logs what a receiver raises, and goes on
 
 
 @signals.setup_logging.connect

@@ -61,9 +61,9 @@ def _work_is_prompt() -> bool:
 
 
 def _broker() -> bool:
-    from kombu import Connection
+    from proshop.broker import bounded_connection
 
-    with Connection(settings.CELERY_BROKER_URL, connect_timeout=2) as broker:
+    with bounded_connection(settings.CELERY_BROKER_URL) as broker:
         errors: Any = (OSError, *broker.connection_errors, *broker.channel_errors)
         try:
             broker.connect()

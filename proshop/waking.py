@@ -9,8 +9,9 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from kombu import Connection, Producer
+from kombu import Producer
 
+from proshop.broker import bounded_connection
 from proshop.celery import EVENTS_QUEUE, app, do
 
 logger = logging.getLogger(__name__)
@@ -19,11 +20,6 @@ GAP_SECONDS = 0.05
 """Between two looks at the broker; events that come meanwhile share the next."""
 PAUSE_SECONDS = 5.0
 """After a broker that could not be reached. Beat finds what was not told."""
-
-BOUNDED: dict[str, dict[str, float]] = {
-    "amqp": {"read_timeout": 2, "write_timeout": 2},
-    "redis": {"socket_connect_timeout": 1, "socket_timeout": 2},
-}
 
 
 class Waker:
@@ -87,10 +83,7 @@ class Waker:
         self._producer = producer
 
     def _connect(self) -> Producer:
-        scheme = self._url.partition(":")[0]
-        bounds = next((bounds for name, bounds in BOUNDED.items() if scheme.startswith(name)), {})
-        connection = Connection(self._url, connect_timeout=1, heartbeat=0, transport_options=bounds)
-        return Producer(connection.channel())
+        return Producer(bounded_connection(self._url).channel())
 
 
 def _close(producer: Producer) -> None:
