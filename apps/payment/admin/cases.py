@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.html import format_html_join
@@ -60,6 +60,7 @@ class AttentionCaseAdmin(PagesAdmin):
     list_display = ("what", "order", "detail", "opened_at", "solved_at", "solved_by")
     list_filter = ("kind", ("solved_at", admin.EmptyFieldListFilter), "opened_at")
     search_fields = ("payment__order__number__startswith", "object_id__exact")
+    ordering = (F("solved_at").desc(nulls_first=True), "-opened_at")
     actions_detail = ("solve",)
     readonly_fields = ("what", "order", "about", "advice")
     fieldsets = (

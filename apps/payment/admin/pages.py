@@ -39,6 +39,9 @@ def opens_page(*, title: str, path: str, permission: str, danger: bool = False) 
 class PagesAdmin(ReadOnlyAdmin):
     """Rows that nobody edits, with pages of their own that ask a service to do something."""
 
+    class Media:
+        css = {"all": ("payment/admin.css",)}
+
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """The buttons that this object's state gives a use to."""
         actions: list[Any] = super().get_actions_detail(request, object_id)

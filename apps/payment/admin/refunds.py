@@ -37,7 +37,7 @@ class RefundItemInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
 class RefundAdmin(MajorUnits, PagesAdmin):
     """Refunds are made on a payment's page. Here requests are decided and lines assigned."""
 
-    list_display = ("pk", "order", "total", "currency", "status", "source", "reason", "created_at")
+    list_display = ("pk", "order", "total", "currency", "status", "source", "why", "created_at")
     list_filter = ("status", "source", Reason, Currency, "created_at")
     search_fields = (
         "payment__order__number__startswith",
@@ -47,10 +47,10 @@ class RefundAdmin(MajorUnits, PagesAdmin):
     )
     actions_detail = ("approve", "reject", "assign")
     inlines = (RefundItemInline,)
-    readonly_fields = ("order",)
+    readonly_fields = ("order", "why")
     money_fields = {"total": "amount"}
     fieldsets = (
-        (None, {"fields": ("order", "payment", "total", "currency", "status", "reason", "description", "source")}),
+        (None, {"fields": ("order", "payment", "total", "currency", "status", "why", "description", "source")}),
         ("People", {"fields": ("requested_by", "decided_by", "decided_at", "decision_note")}),
         (
             "At Stripe",
@@ -72,6 +72,10 @@ class RefundAdmin(MajorUnits, PagesAdmin):
     @admin.display(description="order", ordering="payment__order")
     def order(self, refund: Refund) -> SafeString:
         return link_to(refund.payment.order)
+
+    @admin.display(description="reason", ordering="reason")
+    def why(self, refund: Refund) -> str:
+        return refund.reason.replace("_", " ")
 
     def has_decide_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("payment.decide_refund"))
@@ -110,6 +114,7 @@ class RefundAdmin(MajorUnits, PagesAdmin):
             title=f"Approve the refund of {refund.money}",
             row=refund,
             form=form,
+            reason=self.why(refund),
             items=items,
             counted=any(item.order_item.variant.stock is not None for item in items),
             offer=offer,
@@ -130,7 +135,15 @@ class RefundAdmin(MajorUnits, PagesAdmin):
                 self.note(request, refund, f"Rejected: {form.cleaned_data['note']}")
                 messages.success(request, f"The request for {refund.money} is rejected.")
             return redirect(address_of(refund))
-        return draw(self, request, "reject.html", title=f"Reject the refund of {refund.money}", row=refund, form=form)
+        return draw(
+            self,
+            request,
+            "reject.html",
+            title=f"Reject the refund of {refund.money}",
+            row=refund,
+            form=form,
+            reason=self.why(refund),
+        )
 
     @opens_page(title="Assign lines", path="assign", permission="issue")
     def assign(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
