@@ -34,10 +34,16 @@ export function settled(answer) {
 
 /** Put Stripe's card field into the element with this id; complaints about what is typed go below it. */
 export async function cardField(id) {
-  const element = (await stripe()).elements().create("card", { style: look(), disableLink: true });
-  element.mount(`#${id}`);
-  element.on("change", ({ error }) => fill(byId(`${id}-error`), error?.message));
-  return element;
+  const place = byId(id);
+  place.setAttribute("aria-busy", "true");
+  try {
+    const element = (await stripe()).elements().create("card", { style: look(), disableLink: true });
+    element.mount(place);
+    element.on("change", ({ error }) => fill(byId(`${id}-error`), error?.message));
+    return element;
+  } finally {
+    place.removeAttribute("aria-busy");
+  }
 }
 
 /** A place for the card field, with its label. */
@@ -46,7 +52,7 @@ export function cardPlace(id) {
     "div",
     { class: "field" },
     h("p", { class: "label", id: `${id}-label` }, "Card"),
-    h("div", { id, class: "card-place", role: "group", "aria-labelledby": `${id}-label`, "aria-busy": "true" }),
+    h("div", { id, class: "card-place", role: "group", "aria-labelledby": `${id}-label` }),
     h("p", { id: `${id}-error`, class: "field-error" }),
   );
 }

@@ -83,14 +83,10 @@ function showForm() {
   byId("adding").replaceWith(form);
   cardField("card").then(
     (element) => {
-      byId("card").removeAttribute("aria-busy");
       onSend(form, "Saving…", () => save(element));
       element.focus();
     },
-    (error) => {
-      byId("card").removeAttribute("aria-busy");
-      fill(form.querySelector(".form-problem"), notice("problem", explain(error)));
-    },
+    (error) => fill(form.querySelector(".form-problem"), notice("problem", explain(error))),
   );
 }
 

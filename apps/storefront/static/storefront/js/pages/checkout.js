@@ -68,12 +68,10 @@ function payingWith(methods, problems) {
     fresh.hidden = value !== NEW;
     if (value !== NEW || card) return;
     card = cardField("card");
-    card
-      .catch((error) => {
-        card = null;
-        fill(problems, notice("problem", explain(error)));
-      })
-      .finally(() => byId("card").removeAttribute("aria-busy"));
+    card.catch((error) => {
+      card = null; // chosen again, it is asked for again
+      fill(problems, notice("problem", explain(error)));
+    });
   };
   choice.addEventListener("change", (event) => follows(event.target.value));
   return { parts: [choice, fresh], start: () => follows(methods.length ? String(methods[0].id) : NEW) };
