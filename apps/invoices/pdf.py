@@ -32,6 +32,9 @@ COLUMNS = (92, 18, 30, 30)
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 HALF_OF_A_PAIR = re.compile(r"[\ud800-\udfff]")
 UNKNOWN = "\ufffd"
+PAGE_COUNT = "\ue0f0\ue0f1"
+"""Stands for the number of pages until it is known. No text has it: these are characters of no script."""
+
 MIRRORED = str.maketrans("()[]{}<>«»", ")(][}{><»«")
 
 Pair = Sequence[str]
@@ -85,6 +88,7 @@ class _Sheet(FPDF):
     def __init__(self, page: Page, issued_at: datetime) -> None:
         super().__init__(format="A4", unit="mm")
         self.content = page
+        self.alias_nb_pages(PAGE_COUNT)
         self.set_margins(MARGIN, 18, MARGIN)
         self.set_auto_page_break(True, margin=26)
         self.set_lang(page.language)
@@ -116,8 +120,8 @@ class _Sheet(FPDF):
         self.set_y(-17)
         self._size(8)
         self.set_text_color(*GREY)
-        label = self.content.page_label % {"page": self.page_no(), "pages": "{nb}"}
-        self.cell(WIDTH / 2, 4, self._text(label))
+        page, pages = self.page_no(), PAGE_COUNT
+        self.cell(WIDTH / 2, 4, self._text(self.content.page_label) % {"page": page, "pages": pages})
         owner = " · ".join([*self.content.seller[:1], self.content.number])
         self.cell(WIDTH / 2, 4, self._fitting(self._text(owner), WIDTH / 2), align="R")
         self.set_text_color(*INK)
