@@ -225,6 +225,21 @@ def test_case_is_solved_with_a_note_by_somebody(payment: Payment) -> None:
     assert page not in client.get(f"{ROOT}/attentioncase/{case.pk}/change/").content.decode()
 
 
+def test_cases_are_taken_from_the_list(payment: Payment) -> None:
+    for kind in ("long_on_its_way", "lost_twice", "surplus"):
+        open_case(payment, kind=kind, detail="look")
+    taken, solved, _ = AttentionCase.objects.order_by("pk")
+    AttentionCase.objects.filter(pk=solved.pk).update(solved_at=timezone.now(), note="done")
+    page = f"{ROOT}/attentioncase/"
+    form = {"action": "take", "_selected_action": [taken.pk, solved.pk]}
+    assert staff("issue_refund", email="clerk@example.com").post(page, form).status_code == 403
+    answer = staff("change_attentioncase").post(page, form)
+    assert told(answer) == ["Taken: 1. Cases that were solved stay as they are."]
+    found = dict(AttentionCase.objects.values_list("kind", "taken_by__email"))
+    assert found == {"long_on_its_way": "staff@example.com", "lost_twice": None, "surplus": None}
+    assert history() == [("staff@example.com", "attentioncase", "Taken.")]
+
+
 def test_solving_needs_the_permission(payment: Payment) -> None:
     open_case(payment, kind="long_on_its_way", detail="slow")
     case, client = AttentionCase.objects.get(), staff("issue_refund")

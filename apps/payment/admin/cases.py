@@ -16,7 +16,7 @@ from apps.common.errors import DomainError
 from apps.payment.admin.forms import NoteForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import AttentionCase, Refund
-from apps.payment.services.cases import solve_case
+from apps.payment.services.cases import solve_case, take_case
 from apps.payment.services.giving_back import sentence_of
 
 ADVICE = {
@@ -50,6 +50,9 @@ ADVICE = {
 }
 """What staff can do about each kind of case."""
 
+MOST = 200
+"""How many cases somebody takes at once."""
+
 LOOK = "Look at the payment, do what is needed and note it here."
 
 
@@ -57,20 +60,29 @@ LOOK = "Look at the payment, do what is needed and note it here."
 class AttentionCaseAdmin(PagesAdmin):
     """Money that a person has to look at. Solving a case needs a note and stays in the list."""
 
-    list_display = ("what", "order", "detail", "opened_at", "solved_at", "solved_by")
-    list_filter = ("kind", ("solved_at", admin.EmptyFieldListFilter), "opened_at")
+    list_display = ("what", "order", "detail", "opened_at", "taken_by", "solved_at", "solved_by")
+    list_filter = (
+        "kind",
+        ("solved_at", admin.EmptyFieldListFilter),
+        ("taken_by", admin.EmptyFieldListFilter),
+        "opened_at",
+    )
     search_fields = ("payment__order__number__startswith", "object_id__exact")
     ordering = (F("solved_at").desc(nulls_first=True), "-opened_at")
+    actions = ("take",)
     actions_detail = ("solve",)
     readonly_fields = ("what", "order", "about", "advice")
     fieldsets = (
-        (None, {"fields": ("what", "detail", "advice", "about", "order", "payment", "opened_at")}),
+        (
+            None,
+            {"fields": ("what", "detail", "advice", "about", "order", "payment", "opened_at", "taken_by", "taken_at")},
+        ),
         ("Solved", {"fields": ("solved_at", "solved_by", "note")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AttentionCase]:
         found: QuerySet[AttentionCase] = super().get_queryset(request)
-        return found.select_related("payment__order", "solved_by")
+        return found.select_related("payment__order", "taken_by", "solved_by")
 
     @admin.display(description="kind", ordering="kind")
     def what(self, case: AttentionCase) -> str:
@@ -90,6 +102,18 @@ class AttentionCaseAdmin(PagesAdmin):
 
     def has_solve_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("payment.change_attentioncase"))
+
+    @admin.action(description="Look after the selected cases myself", permissions=["solve"])
+    def take(self, request: HttpRequest, queryset: QuerySet[AttentionCase]) -> None:
+        taken = 0
+        for case in queryset[:MOST]:
+            try:
+                take_case(case, by=staff_of(request))
+            except DomainError:
+                continue
+            self.note(request, case, "Taken.")
+            taken += 1
+        messages.success(request, f"Taken: {taken}. Cases that were solved stay as they are.")
 
     def useful_pages(self, row: Any) -> Iterable[str]:
         if row.solved_at is None:
