@@ -94,14 +94,28 @@ def run_linters(phases: Phases) -> None:
 
 def run_tests(phases: Phases) -> None:
     workers = str(max(2, min(8, os.cpu_count() or 2)))
-    phases.run("tests on SQLite", pytest("-n", workers, "-m", "not postgres and not browser and not cli"))
+    phases.run(
+        "tests on SQLite", pytest("-n", workers, "-m", "not postgres and not browser and not cli and not worker")
+    )
     phases.run(
         "tests on PostgreSQL",
         python("tests.support.postgres", *pytest("-m", "(postgres or race) and not browser")),
         TEST_DATABASE_URL=os.environ.get("TEST_DATABASE_URL", ""),
     )
+    run_worker_tests(phases)
     run_browser_tests(phases)
     run_cli_tests(phases)
+
+
+def run_worker_tests(phases: Phases) -> None:
+    if os.environ.get("TEST_BROKER_URLS"):
+        phases.run(
+            "tests with workers",
+            python("tests.support.postgres", *pytest("-m", "worker")),
+            TEST_DATABASE_URL=os.environ.get("TEST_DATABASE_URL", ""),
+        )
+    else:
+        phases.left_out.append("tests with workers (TEST_BROKER_URLS names no broker)")
 
 
 def run_browser_tests(phases: Phases) -> None:

@@ -55,22 +55,30 @@ def selections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_what_cannot_run_here_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch, selections: list[str]) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.delenv("TEST_BROKER_URLS", raising=False)
     phases = suite.Phases()
 
     suite.run_tests(phases)
 
-    assert selections == ["not postgres and not browser and not cli", "(postgres or race) and not browser"]
+    assert selections == [
+        "not postgres and not browser and not cli and not worker",
+        "(postgres or race) and not browser",
+    ]
     assert phases.left_out == [
+        "tests with workers (TEST_BROKER_URLS names no broker)",
         "browser tests (no chromium found)",
         "tests with the Stripe CLI (it comes from npm, and npm is not installed)",
     ]
 
 
-def test_everything_runs_where_chromium_and_npm_are(monkeypatch: pytest.MonkeyPatch, selections: list[str]) -> None:
+def test_everything_runs_where_brokers_chromium_and_npm_are(
+    monkeypatch: pytest.MonkeyPatch, selections: list[str]
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setenv("TEST_BROKER_URLS", "redis://127.0.0.1:6379/15")
     phases = suite.Phases()
 
     suite.run_tests(phases)
 
-    assert selections[2:] == ["browser", "cli"]
+    assert selections[2:] == ["worker", "browser", "cli"]
     assert phases.left_out == []
