@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.utils import timezone
-
 from apps.payment.gateway.calls import call_stripe
 from apps.payment.gateway.endpoints import portions
 
@@ -21,11 +19,10 @@ PER_PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some objects of a list, when it was asked for and how far back it reaches."""
+    """Some objects of a list, and how far back it has been read with them."""
 
     objects: Sequence[Mapping[str, Any]]
-    asked_at: datetime
-    reaches: datetime | None
+    reaches: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +64,10 @@ def _pages(path: str, span: Span, **more: Any) -> Iterator[Page]:
         **more,
     }
     while True:
-        asked_at = timezone.now()
         answer = call_stripe(lambda c: c.raw_request("get", path, **params)).data
         found = answer["data"]
-        reaches = datetime.fromtimestamp(int(found[-1]["created"]), tz=UTC) if found else None
-        yield Page(found, asked_at, reaches)
-        if not answer["has_more"]:
+        more = answer["has_more"]
+        yield Page(found, datetime.fromtimestamp(int(found[-1]["created"]), tz=UTC) if more else span.start)
+        if not more:
             return
         params["starting_after"] = found[-1]["id"]

@@ -24,6 +24,7 @@ LEFT, USAGE = 1, 2
 
 BAR_WIDTH = 30
 REDRAW_SECONDS = 0.1
+STRIPE_BEGAN = datetime(2010, 1, 1, tzinfo=UTC)
 AGO = re.compile(r"(\d{1,5})([hd])", re.ASCII)
 
 
@@ -94,8 +95,8 @@ class Bar:
             return
         self.drawn_at = now
         filled = int(BAR_WIDTH * step.share)
-        line = f"\r{step.phase:<16}[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {step.count}"
-        self.write(f"{line:<70}", style_func=str, ending="")
+        line = f"{step.phase:<16}[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {step.count}"
+        self.write(f"\r{line:<70}", style_func=str, ending="")
 
     def clear(self) -> None:
         self.write(f"\r{'':<70}\r", style_func=str, ending="")
@@ -105,7 +106,7 @@ def moment(text: str) -> datetime:
     """A date or a time (UTC where it does not say), or how long ago: 6h, 7d."""
     ago = AGO.fullmatch(text)
     if ago:
-        return timezone.now() - timedelta(**{"hours" if ago[2] == "h" else "days": int(ago[1])})
+        return _plausible(timezone.now() - timedelta(**{"hours" if ago[2] == "h" else "days": int(ago[1])}), text)
     try:
         day = parse_date(text)
         found = datetime(day.year, day.month, day.day) if day else parse_datetime(text)
@@ -113,7 +114,12 @@ def moment(text: str) -> datetime:
         found = None
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no date, no time and no 6h or 7d")
-    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return _plausible(found if found.tzinfo else found.replace(tzinfo=UTC), text)
+
+
+def _plausible(found: datetime, text: str) -> datetime:
     if found > timezone.now():
         raise argparse.ArgumentTypeError(f"{text} is in the future")
+    if found < STRIPE_BEGAN:
+        raise argparse.ArgumentTypeError(f"{text} is before there was Stripe")
     return found

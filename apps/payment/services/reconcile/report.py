@@ -87,7 +87,7 @@ class Report:
     def page_read(self, phase: str, page: Page, span: Span) -> Step:
         self.read[phase] += len(page.objects)
         whole = (span.end - span.start).total_seconds() or 1.0
-        done = (span.end - page.reaches).total_seconds() / whole if page.reaches else 1.0
+        done = (span.end - page.reaches).total_seconds() / whole
         return Step(phase, min(1.0, max(0.0, done)), self.read[phase])
 
     def settle(

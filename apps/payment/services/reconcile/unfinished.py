@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apps.orders.models import Order
 from apps.payment.models import Dispute, Payment, PaymentMethod, Refund
+from apps.payment.services.capturing import finish_captures
 from apps.payment.services.carrying_out import finish_refunds
 from apps.payment.services.disputes import finish_decisions
 from apps.payment.services.expiry import expire_due_orders
@@ -72,6 +73,10 @@ def _refunds(before: datetime) -> QuerySet[Refund]:
     )
 
 
+def _captures(before: datetime) -> QuerySet[Payment]:
+    return Payment.objects.exclude(capture_decision="").filter(status=S.PROCESSING, capture_decided_at__lt=before)
+
+
 def _answers(before: datetime) -> QuerySet[Dispute]:
     return Dispute.objects.exclude(decision="").filter(decision_done_at=None, decided_at__lt=before)
 
@@ -87,6 +92,9 @@ INTENTIONS = (
     Intention("an order's time is over", _unpaid, expire_due_orders, "number"),
     Intention(
         "a refund was not carried out", _refunds, finish_refunds, "payment__order__number", {"next_try_at": None}
+    ),
+    Intention(
+        "an amount was not captured or released", _captures, finish_captures, "order__number", {"capture_due_at": None}
     ),
     Intention(
         "a dispute was not answered", _answers, finish_decisions, "payment__order__number", {"decision_due_at": None}
