@@ -73,11 +73,17 @@ def environment(**more: str) -> dict[str, str]:
 class Process:
     """One process with all its children; what it says stands in `log`. Gone, whatever becomes of the test."""
 
-    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+    def __init__(self, command: list[str], env: dict[str, str], pass_fds: tuple[int, ...] = ()) -> None:
         self.file = Path(tempfile.mkstemp(prefix="proshop-process-")[1])
         with self.file.open("wb") as log:
             self.popen = subprocess.Popen(
-                command, cwd=settings.BASE_DIR, env=env, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=settings.BASE_DIR,
+                env=env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=pass_fds,
             )
 
     def __enter__(self) -> Process:
