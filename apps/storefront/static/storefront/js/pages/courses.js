@@ -28,7 +28,7 @@ function head(course) {
       { class: "course-head" },
       h("h2", { id: "course-title", tabindex: "-1" }, course.track_name),
       badge(course.status),
-      course.enrolled_at && h("span", { class: "quiet-text" }, `since ${moment(course.enrolled_at)}`),
+      course.status === "enrolled" && h("span", { class: "quiet-text" }, `since ${moment(course.enrolled_at)}`),
     ),
     EXPLANATIONS[course.status] && notice("wait", EXPLANATIONS[course.status]),
     steps.length > 0 &&

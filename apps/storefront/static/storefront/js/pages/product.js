@@ -58,10 +58,9 @@ function show(product) {
   fill(
     place,
     price,
-    h("div", { class: "description" }, description),
+    h("div", { class: "description" }, description, product.needs_account && h("p", {}, "It belongs to an account: sign in before you check out.")),
     product.variants.length > 1 && h("fieldset", { class: "choices" }, h("legend", {}, "Choose"), choices),
     buying,
-    product.needs_account && h("p", { class: "quiet-text" }, "It belongs to an account: sign in before you check out."),
     problems,
   );
   showChoice();
