@@ -89,6 +89,7 @@ def render_order(order: Order, *, with_token: bool = False) -> dict[str, Any]:
         },
         "email": order.email,
         "shipping_address": order.shipping_address,
+        "tracking_number": order.tracking_number,
         "items": [
             {
                 "id": item.pk,

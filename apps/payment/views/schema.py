@@ -224,6 +224,7 @@ class OrderOutput(serializers.Serializer[Any]):
     total = serializers.CharField()
     email = serializers.CharField(allow_blank=True)
     shipping_address = serializers.DictField(allow_null=True)
+    tracking_number = serializers.CharField(allow_blank=True, help_text="Once shipped, where there is one.")
     items = OrderItemOutput(many=True)
     payments = PaymentOutput(many=True)
     disputed = serializers.BooleanField()

@@ -22,7 +22,7 @@ const cookie = (name) =>
     .find((part) => part.startsWith(`${name}=`))
     ?.slice(name.length + 1);
 
-async function call(method, path, { body, order, anonymous = false } = {}) {
+async function call(method, path, { body, order, anonymous = false, file = false } = {}) {
   // Reading the cart sets the cookie that a session's writes must repeat in a header.
   if (method !== "GET" && !token() && !cookie("csrftoken")) await call("GET", "/api/cart/");
   const headers = { Accept: "application/json" };
@@ -38,13 +38,14 @@ async function call(method, path, { body, order, anonymous = false } = {}) {
     throw new ApiError(0, { error: "The shop cannot be reached. Check your connection.", code: "unreachable" });
   }
   if (answer.status === 204) return null;
+  if (file && answer.ok) return answer.blob();
   const data = await answer.json().catch(() => ({}));
   if (answer.ok) return data;
   if (answer.status === 401 && data.code === "invalid_token" && sent) {
     // The sign-in has ended: go on as a guest where that is possible.
     signedOut();
     document.dispatchEvent(new CustomEvent("shop:signed-out"));
-    if (method === "GET") return call(method, path, { body, order });
+    if (method === "GET") return call(method, path, { body, order, file });
   }
   throw new ApiError(answer.status, data, answer.headers.get("Retry-After"));
 }

@@ -132,16 +132,49 @@ function delivery(order) {
     h("h2", {}, lines.length ? "Delivery" : "Contact"),
     lines.length > 0 && h("address", {}, lines.map((text) => h("span", {}, text))),
     order.email && h("p", {}, order.email),
+    order.tracking_number && h("p", {}, `Tracking number ${order.tracking_number}`),
+  );
+}
+
+const PAPERS = { invoice: "Invoice", credit_note: "Credit note", cancellation: "Cancelled credit note" };
+
+/** A link would not carry the token, so the file is fetched and handed to the browser from here. */
+async function download(button, paper) {
+  fill(byId("problems"));
+  await busy(button, "Fetching…", async () => {
+    try {
+      const file = await get(`${address}invoice/?document=${paper.number}`, { order: number, file: true });
+      const link = h("a", { href: URL.createObjectURL(file), download: `${paper.number}.pdf` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    } catch (error) {
+      refused(error);
+    }
+  });
+}
+
+function documents(papers) {
+  return h(
+    "section",
+    {},
+    h("h2", {}, "Documents"),
+    papers.map((paper) => {
+      const button = h("button", { type: "button", class: "link" }, `${PAPERS[paper.kind]} ${paper.number}`);
+      button.addEventListener("click", () => download(button, paper));
+      return h("p", {}, button);
+    }),
   );
 }
 
 async function show(order) {
   const paid = order.payments.some((payment) => payment.paid_at);
   const back = paid ? await refundsSince(order.created_at, { order: number }) : [];
+  const papers = paid ? await get(`${address}documents/`, { order: number }) : [];
   const aside = [
     (order.email || order.shipping_address) && delivery(order),
     payments(order),
     refunds(order, back.filter((refund) => refund.order_number === number)),
+    papers.length > 0 && documents(papers),
   ].filter(Boolean);
   const explanation = EXPLANATIONS[order.payment_status]?.(order);
   fill(
