@@ -43,7 +43,7 @@ def connect() -> None:
     subscribe("refund.rejected", "mail", mail.refund_rejected)
     subscribe("refund.succeeded", "mail", mail.refund_succeeded)
     subscribe("refund.failed", "mail", mail.refund_failed)
-    for stage in ("inquiry", "dispute"):
+    for stage in ("inquiry", "dispute", "appeal"):
         subscribe(f"dispute.{stage}", "mail", partial(mail.dispute_opened, stage))
     for stage in ("won", "lost", "warning_closed", "prevented"):
         subscribe(f"dispute.{stage}", "mail", partial(mail.dispute_closed, stage))

@@ -75,7 +75,7 @@ def refund_failed(payload: dict[str, Any]) -> None:
 
 
 def dispute_opened(stage: str, payload: dict[str, Any]) -> None:
-    """An inquiry, or a dispute; one may become the other, and each is told once."""
+    """An inquiry, a dispute or an appeal; one may follow the other, and each is told once."""
     key = f"{payload['dispute_id']}/{stage}"
     _to_staff("dispute_opened", "answer_dispute", key=key, ids={**payload, "stage": stage})
 

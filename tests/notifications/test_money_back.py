@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +16,11 @@ from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.orders.services import lifecycle
 from apps.outbox.models import Delivery
+from apps.payment import gateway
 from apps.payment.models import Dispute, Payment, Refund
 from apps.payment.services import refunds
 from apps.payment.services.carrying_out import carry_out
+from apps.payment.services.ledger import apply_dispute
 from tests.payment.test_refunds import give_back, make_staff
 from tests.support.shop import Shop, Stripe, make_user, make_variant, work
 
@@ -295,7 +299,7 @@ def test_dispute_is_told_to_who_answers_it_with_its_deadline(shop: Shop, stripe_
     opened = Dispute.objects.get()
     assert opened.due_by is not None
     work()
-    payment_page = f"http://localhost:8000/admin/payment/payment/{opened.payment_id}/change/"
+    desk = f"http://localhost:8000/admin/payment/dispute/{opened.pk}/change/"
     assert (
         last_body()
         == f"""\
@@ -307,7 +311,7 @@ Reason: product not received.
 
 Answer by {opened.due_by:%Y-%m-%d %H:%M} UTC. What is not answered in time is lost.
 
-See the payment: {payment_page}
+See the dispute: {desk}
 
 Proshop
 http://localhost:8000
@@ -339,6 +343,26 @@ def test_outcome_of_a_dispute_is_told(
     work()
     assert words in last_body()
     assert told() == [(OWNER, f"Dispute {outcome}: order …")]
+
+
+def test_appeal_after_the_outcome_is_told_with_its_deadline(shop: Shop, stripe_sandbox: Stripe, owner: User) -> None:
+    buy(shop, stripe_sandbox)
+    dispute(stripe_sandbox)
+    lost = Dispute.objects.get()
+    stripe_sandbox.sandbox.control(f"disputes/{lost.stripe_dispute_id}/decide", outcome="lost")
+    stripe_sandbox.digest()
+    told()
+    facts = gateway.retrieve_dispute(lost.stripe_dispute_id)
+    appealed = replace(facts, status="appeal_needs_response", due_by=timezone.now() + timedelta(days=9))
+    for _ in range(2):
+        with transaction.atomic():
+            apply_dispute(appealed, asked_at=timezone.now())
+    work()
+    until = Dispute.objects.get().due_by
+    assert until is not None
+    assert "The dispute about 30.00 USD of order" in last_body()
+    assert f"Answer by {until:%Y-%m-%d %H:%M} UTC." in last_body()
+    assert told() == [(OWNER, "A decided dispute goes on: order …")]
 
 
 def test_inquiry_is_told_apart_from_a_dispute(shop: Shop, stripe_sandbox: Stripe, owner: User) -> None:

@@ -22,7 +22,7 @@ def enrolled(order: Order, ids: Ids) -> Letter:
         subject=_("You are enrolled: %(track)s") % words,
         title=_("Welcome to %(track)s") % words,
         paragraphs=[_("You are enrolled with order %(number)s. Your first project is open.") % words],
-        button=Button(pgettext("mail", "Start learning"), settings.FRONTEND_URL),
+        button=Button(pgettext("mail", "Start learning"), f"{settings.FRONTEND_URL}/courses/"),
     )
 
 
@@ -60,5 +60,5 @@ def restored(order: Order, ids: Ids) -> Letter:
         subject=_("Your enrollment goes on: %(track)s") % words,
         title=_("Your enrollment in %(track)s goes on") % words,
         paragraphs=[_("You can go on where you stopped. Your progress was kept.")],
-        button=Button(pgettext("mail", "Go on learning"), settings.FRONTEND_URL),
+        button=Button(pgettext("mail", "Go on learning"), f"{settings.FRONTEND_URL}/courses/"),
     )

@@ -66,6 +66,9 @@ def dispute_opened(dispute: Dispute, ids: Ids) -> Letter:
     if ids["stage"] == "inquiry":
         title = "A bank asks about a payment"
         what = f"The buyer's bank asks about {dispute.money} of order {number}. No money was taken so far."
+    elif ids["stage"] == "appeal":
+        title = "A decided dispute goes on"
+        what = f"The dispute about {dispute.money} of order {number} is heard once more."
     else:
         title = "A payment is disputed"
         what = f"The buyer's bank takes {dispute.money} of order {number} back unless the shop proves its case."
@@ -77,7 +80,7 @@ def dispute_opened(dispute: Dispute, ids: Ids) -> Letter:
         subject=f"{title}: order {number}",
         title=title,
         paragraphs=paragraphs,
-        button=_admin("See the payment", "payment_payment", dispute.payment),
+        button=_admin("See the dispute", "payment_dispute", dispute),
     )
 
 
@@ -88,7 +91,7 @@ def dispute_closed(dispute: Dispute, ids: Ids) -> Letter:
         subject=f"Dispute {outcome}: order {number}",
         title=f"Dispute {outcome}",
         paragraphs=[f"It was about {dispute.money} of order {number}. {what}"],
-        button=_admin("See the payment", "payment_payment", dispute.payment),
+        button=_admin("See the dispute", "payment_dispute", dispute),
     )
 
 

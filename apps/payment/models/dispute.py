@@ -33,6 +33,7 @@ class Dispute(models.Model):
         ACCEPT = "accept", "accept the dispute"
 
     INQUIRY = (Status.WARNING_NEEDS_RESPONSE, Status.WARNING_UNDER_REVIEW)
+    APPEAL = (Status.APPEAL_NEEDS_RESPONSE, Status.APPEAL_UNDER_REVIEW)
     ANSWERABLE = (Status.WARNING_NEEDS_RESPONSE, Status.NEEDS_RESPONSE, Status.APPEAL_NEEDS_RESPONSE)
     OVER = (Status.WON, Status.LOST, Status.WARNING_CLOSED, Status.PREVENTED)
 

@@ -290,4 +290,5 @@ def _tell_dispute(payment: Payment, dispute: Dispute, before: str) -> None:
             object_id=dispute.stripe_dispute_id,
             detail=f"{Money(dispute.amount, dispute.currency)}, {dispute.reason}{until}",
         )
-    publish(f"dispute.{kind}", str(dispute.pk), facts)
+    stage = "appeal" if dispute.status in Dispute.APPEAL else kind
+    publish(f"dispute.{stage}", str(dispute.pk), facts)
