@@ -13,6 +13,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.catalog.models import Category, Price, Product, ProductVariant
+from apps.catalog.selectors import low_on_stock
 from apps.common import money
 
 STOCK = ("stock", "held", "opening_stock")
@@ -97,10 +98,21 @@ class ProductAdmin(Undeletable):
     inlines = (VariantInline,)
 
 
+class LowOnStock(admin.SimpleListFilter):
+    title = "stock"
+    parameter_name = "low"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "low, and on sale")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(pk__in=low_on_stock().values("pk")) if self.value() == "1" else queryset
+
+
 @admin.register(ProductVariant)
 class ProductVariantAdmin(Undeletable):
     list_display = ("sku", "product", "name", "stock", "held", "active")
-    list_filter = ("active", "product__category")
+    list_filter = (LowOnStock, "active", "product__category")
     list_select_related = ("product",)
     search_fields = ("sku__istartswith", "product__name__icontains")
     readonly_fields = STOCK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from apps.catalog.models import Category, Price, Product, ProductVariant
 from apps.common import money
@@ -21,6 +21,12 @@ ORDERINGS = {
     "-price": ("-lowest", "pk"),
     "newest": ("-created_at", "-pk"),
 }
+
+
+def low_on_stock() -> QuerySet[ProductVariant]:
+    """Variants on sale whose stock is counted and of which LOW_STOCK or fewer are left to sell."""
+    on_sale = ProductVariant.objects.filter(active=True, product__active=True, stock__isnull=False)
+    return on_sale.filter(stock__lte=F("held") + settings.LOW_STOCK)
 
 
 def products(*, search: str = "", category: str = "", ordering: str = "", currency: str = "") -> QuerySet[Product]:

@@ -213,6 +213,8 @@ CAPTURE_METHOD = env.choice("CAPTURE_METHOD", "automatic", ("automatic", "manual
 LATE_PAYMENT_POLICY = env.choice("LATE_PAYMENT_POLICY", "restock_or_refund", ("restock_or_refund", "staff"))
 INVOICE_TAX_RATE = env.rate("INVOICE_TAX_RATE")
 INVOICE_FONTS = env.words("INVOICE_FONTS")
+# A counted variant with no more than this left to sell is shown to staff.
+LOW_STOCK = env.integer("LOW_STOCK", 5)
 RETENTION_YEARS = env.integer("RETENTION_YEARS", 7, least=1)
 SELLER_NAME = env.text("SELLER_NAME", "Proshop")
 SELLER_ADDRESS = env.text("SELLER_ADDRESS")
