@@ -1,11 +1,13 @@
-"""People who sign in, by e-mail."""
+"""People who sign in, by e-mail, and people who are forgotten."""
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -57,3 +59,47 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.name or self.email
+
+
+def new_pseudonym() -> str:
+    return "erased-" + secrets.token_hex(8)
+
+
+class Erasure(models.Model):
+    """The intention to forget a person, and what is left of it: a pseudonym and a keyed hash of the address.
+
+    Written before anything is blanked, so that `work` finishes what a crash or an absent Stripe cut off.
+    """
+
+    pseudonym = models.CharField(max_length=32, unique=True, default=new_pseudonym, editable=False)
+    user = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    email_hash = models.CharField(max_length=32, db_index=True)
+    addresses = models.JSONField(default=list, help_text="The person's e-mail addresses; none once it is finished.")
+    started_at = models.DateTimeField(help_text="What came later is somebody's new business.")
+    finished_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=300, blank=True, help_text="What it waits for.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["email_hash"], condition=Q(finished_at__isnull=True), name="erasure_one_at_a_time"
+            )
+        ]
+        indexes = [models.Index(fields=["due_at"], condition=Q(finished_at__isnull=True), name="erasure_due")]
+
+    def __str__(self) -> str:
+        return self.pseudonym
+
+
+class ErasedName(models.Model):
+    """What Stripe calls something of a person who is forgotten: by it a late event is known when it comes."""
+
+    erasure = models.ForeignKey(Erasure, on_delete=models.CASCADE, related_name="names")
+    name = models.CharField(max_length=255, unique=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -102,6 +102,9 @@ class DocumentCounter(models.Model):
     series = models.CharField(max_length=8)
     year = models.PositiveSmallIntegerField()
     last = models.PositiveIntegerField(default=0)
+    purged = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many of them are gone, since their time was over."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["series", "year"], name="document_counter_once")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 
 class Mail(models.Model):
@@ -51,6 +52,7 @@ class Mail(models.Model):
         constraints = [models.UniqueConstraint(fields=["kind", "key"], name="mail_once_per_kind_and_key")]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state="due"), name="mail_due"),
+            models.Index(Lower("recipient"), name="mail_by_recipient"),
             models.Index(fields=["created_at"], condition=Q(state="failed"), name="mail_failed"),
         ]
 

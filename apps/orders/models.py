@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 
 from apps.cart.models import Cart
 from apps.catalog.models import ProductVariant
@@ -80,6 +81,9 @@ class Order(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     paid_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True, help_text="When its holds end; empty while nothing is held.")
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when nothing in it tells who the buyer was; nothing is learned anew."
+    )
 
     class Meta:
         ordering = ["-pk"]
@@ -108,6 +112,7 @@ class Order(models.Model):
             models.Index(fields=["created_at"], name="order_by_created"),
             models.Index(fields=["paid_at"], condition=Q(status="confirmed"), name="order_to_fulfil"),
             models.Index(fields=["email"], name="order_by_email"),
+            models.Index(Lower("email"), name="order_by_address"),
         ]
 
     def __str__(self) -> str:

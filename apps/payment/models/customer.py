@@ -18,6 +18,9 @@ class StripeCustomer(models.Model):
     request_params = models.TextField(help_text="What Stripe is asked for, as JSON, so that it can be repeated.")
     stale = models.BooleanField(default=False, help_text="E-mail or name changed here since Stripe was told.")
     created_at = models.DateTimeField(auto_now_add=True)
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when its person is forgotten; it is deleted at Stripe and never used."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "livemode"], name="customer_one_per_user_and_mode")]

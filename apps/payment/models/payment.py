@@ -114,6 +114,9 @@ class Payment(models.Model):
     failure_message = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     paid_at = models.DateTimeField(null=True)
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when nothing in it tells who paid; nothing is learned anew."
+    )
 
     class Meta:
         ordering = ["-pk"]
