@@ -142,6 +142,31 @@ def test_refunds_are_found_by_state_source_reason_currency_and_day(rows: None) -
         assert "1.00 USD" not in text_of(client.get(f"{ROOT}/refund/", query)), query
 
 
+def test_payments_and_refunds_are_found_by_what_people_have_at_hand(rows: None) -> None:
+    payment, refund, client = Payment.objects.get(), Refund.objects.get(), owner()
+    number = payment.order.number
+    shared = [number, number.lower(), number[:12], "BUYER@ex", payment.stripe_payment_intent_id]
+    for term in [*shared, payment.stripe_session_id, payment.stripe_charge_id, payment.reference, payment.last4]:
+        assert f"{number} succeeded 20.00" in text_of(client.get(f"{ROOT}/payment/", {"q": term})).replace(
+            "partially refunded", "succeeded"
+        ), term
+    for term in [*shared, payment.stripe_charge_id, refund.stripe_refund_id, f" {refund.stripe_refund_id} "]:
+        assert f"{number} 1.00 USD succeeded" in text_of(client.get(f"{ROOT}/refund/", {"q": term})), term
+    for term in ("ORD-1", "cs_no", "pi_", "re_x", "9999", "x\ny", "%", "²" * 300, "'; --"):
+        for name in ("payment", "refund"):
+            assert number not in text_of(client.get(f"{ROOT}/{name}/", {"q": term})), term
+
+
+def test_long_lists_are_counted_to_a_bound(mug: ProductVariant, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        card_of(f"buyer{number}@example.com")
+    client, page = owner(), f"{ROOT}/paymentmethod/"
+    assert "3 payment methods" in text_of(client.get(page))
+    monkeypatch.setattr("apps.common.admin.COUNTED", 2)
+    assert "2+ payment methods" in text_of(client.get(page))
+    assert "1 payment method" in text_of(client.get(page, {"q": "buyer1@"}))
+
+
 # Customers and what they saved
 
 

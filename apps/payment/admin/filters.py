@@ -1,7 +1,11 @@
-"""Filters whose choices are known beforehand. Django's own would look through the whole table for them."""
+"""Filters whose choices are known beforehand, and a search that knows where to look.
+
+Django's own would look through whole tables of payments.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -45,6 +49,15 @@ def by_choice(field: str, choices: Callable[[], Choices], title: str = "") -> ty
     Filter.title = title or field.replace("_", " ")
     Filter.parameter_name = field
     return Filter
+
+
+def found_by(rows: QuerySet[Any], term: str, places: Iterable[tuple[str, str]]) -> QuerySet[Any]:
+    """The rows that a search means; what the term looks like says in which column, the first pattern that fits."""
+    term = term.strip()
+    if not term:
+        return rows
+    lookup = next(lookup for pattern, lookup in places if re.fullmatch(pattern, term, re.ASCII | re.IGNORECASE | re.DOTALL))
+    return rows.filter(**{lookup: term.upper() if lookup.endswith("number__startswith") else term})
 
 
 def _currencies() -> Choices:

@@ -17,7 +17,7 @@ from unfold.admin import TabularInline
 from apps.common.admin import MajorUnits, ReadOnlyInline
 from apps.common.money import to_major
 from apps.payment.admin import capturing, refunding
-from apps.payment.admin.filters import Brand, Currency, Reserved
+from apps.payment.admin.filters import Brand, Currency, Reserved, found_by
 from apps.payment.admin.pages import PagesAdmin, link_to, opens_page
 from apps.payment.models import Dispute, Payment, PaymentLog, Refund
 from apps.payment.services.capturing import is_reserved
@@ -56,6 +56,17 @@ class DisputeInline(MoneyInline):
     readonly_fields = fields
 
 
+PLACES = (
+    (r"ORD-.*", "order__number__startswith"),
+    (r"cs_.*", "stripe_session_id"),
+    (r"pi_.*", "stripe_payment_intent_id"),
+    (r"ch_.*|py_.*", "stripe_charge_id"),
+    (r"pp_.*", "reference"),
+    (r"\d{4}", "last4"),
+    (r".*", "order__email__istartswith"),
+)
+
+
 @admin.register(Payment)
 class PaymentAdmin(MajorUnits, PagesAdmin):
     """What Stripe and the ledger own is read here and changed nowhere."""
@@ -72,15 +83,8 @@ class PaymentAdmin(MajorUnits, PagesAdmin):
         "livemode",
         "created_at",
     )
-    search_fields = (
-        "order__number__startswith",
-        "order__email__istartswith",
-        "stripe_session_id__exact",
-        "stripe_payment_intent_id__exact",
-        "stripe_charge_id__exact",
-        "reference__exact",
-        "last4__exact",
-    )
+    search_fields = ("order__number", "order__email", "stripe_payment_intent_id", "last4")
+    search_help_text = "An order's number, an e-mail address, an id of Stripe's, or a card's last four digits."
     list_select_related = ("order",)
     actions = ("process_refunds",)
     actions_detail = ("refund", "capture", "release")
@@ -149,6 +153,11 @@ class PaymentAdmin(MajorUnits, PagesAdmin):
         "refunded": "amount_refunded",
         "lost": "amount_lost",
     }
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Payment], search_term: str
+    ) -> tuple[QuerySet[Payment], bool]:
+        return found_by(queryset, search_term, PLACES), False
 
     @admin.display(description="card")
     def card(self, payment: Payment) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.safestring import SafeString
@@ -13,7 +14,7 @@ from unfold.admin import TabularInline
 
 from apps.common.admin import MajorUnits, ReadOnlyInline
 from apps.common.errors import DomainError
-from apps.payment.admin.filters import Currency, Reason
+from apps.payment.admin.filters import Currency, Reason, found_by
 from apps.payment.admin.forms import ApproveForm, LinesForm, NoteForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import Refund, RefundItem
@@ -21,6 +22,15 @@ from apps.payment.services import refunds as service
 from apps.payment.services.assigning import NotAssignable, assign_lines, can_be_assigned, lines_left
 from apps.payment.services.carrying_out import carry_out
 from apps.payment.services.giving_back import offers_of, sentence_of
+
+PLACES = (
+    (r"ORD-.*", "payment__order__number__startswith"),
+    (r"re_.*|pyr_.*", "stripe_refund_id"),
+    (r"pi_.*", "payment__stripe_payment_intent_id"),
+    (r"ch_.*|py_.*", "payment__stripe_charge_id"),
+    (r"pr_.*", "reference"),
+    (r".*", "payment__order__email__istartswith"),
+)
 
 
 class RefundItemInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
@@ -39,12 +49,8 @@ class RefundAdmin(MajorUnits, PagesAdmin):
 
     list_display = ("pk", "order", "total", "currency", "status", "source", "why", "created_at")
     list_filter = ("status", "source", Reason, Currency, "created_at")
-    search_fields = (
-        "payment__order__number__startswith",
-        "stripe_refund_id__exact",
-        "reference__exact",
-        "payment__stripe_payment_intent_id__exact",
-    )
+    search_fields = ("payment__order__number", "stripe_refund_id")
+    search_help_text = "An order's number, an e-mail address, or an id of Stripe's."
     actions_detail = ("approve", "reject", "assign")
     inlines = (RefundItemInline,)
     readonly_fields = ("order", "why")
@@ -68,6 +74,11 @@ class RefundAdmin(MajorUnits, PagesAdmin):
             },
         ),
     )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Refund], search_term: str
+    ) -> tuple[QuerySet[Refund], bool]:
+        return found_by(queryset, search_term, PLACES), False
 
     @admin.display(description="order", ordering="payment__order")
     def order(self, refund: Refund) -> SafeString:
