@@ -21,6 +21,7 @@ from apps.accounts.models import User
 from apps.enrollment.models import Enrollment, EnrollmentLog, StepProgress, Track
 from apps.enrollment.services import settling
 from apps.enrollment.subscribers import NAME
+from apps.notifications.models import Mail
 from apps.outbox import services as outbox
 from apps.outbox.models import Delivery
 from apps.payment.invariants import verify
@@ -55,6 +56,8 @@ def test_replays_change_nothing(buyer: Shop, student: User, track: Track, staff:
         if replays == 1:
             give_back(staff, order)
     assert status(student, track) == "withdrawn"
+    mails = Mail.objects.filter(recipient=student.email, kind__in=("enrolled", "withdrawn")).order_by("pk")
+    assert [mail.kind for mail in mails] == ["enrolled", "withdrawn"]
 
 
 def test_every_order_of_the_same_news_ends_the_same(
