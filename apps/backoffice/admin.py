@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from apps.accounts.admin import GroupAdmin
+from apps.audit.selectors import entries_of
 from apps.backoffice.roles import ROLES
+from apps.common.errors import DomainError
+from apps.payment.admin.cases import AttentionCaseAdmin
+from apps.payment.admin.forms import NoteForm
+from apps.payment.admin.pages import address_of, opens_page, posted, staff_of
+from apps.payment.models import AttentionCase
+from apps.payment.services.cases import take_case
 
-admin.site.unregister(Group)
+for model in (Group, AttentionCase):
+    admin.site.unregister(model)
 
 
 @admin.register(Group)
@@ -34,3 +48,84 @@ class RoleAdmin(GroupAdmin):
 
 def _is_own(group: Group | None) -> bool:
     return group is None or group.name not in ROLES
+
+
+class TakeForm(NoteForm):
+    """Whoever takes a case may say something, and need not."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["note"].required = False
+
+
+@admin.register(AttentionCase)
+class CaseAdmin(AttentionCaseAdmin):
+    """A case with its story: who took it, what was noted on the way, how it was solved. All of it is in the trail."""
+
+    actions_detail = ("take_it", "add_note", *AttentionCaseAdmin.actions_detail)  # type: ignore[assignment]
+    readonly_fields = (*AttentionCaseAdmin.readonly_fields, "story")  # type: ignore[assignment]
+    fieldsets = (*AttentionCaseAdmin.fieldsets, ("Story", {"fields": ("story",)}))  # type: ignore[assignment]
+
+    @admin.display(description="what staff did")
+    def story(self, case: AttentionCase) -> SafeString | str:
+        entries = entries_of([case])
+        return (
+            format_html_join(
+                "",
+                "<p>{} UTC, {}: {}</p>",
+                (
+                    (f"{entry.at:%Y-%m-%d %H:%M}", entry.actor_name or "nobody known", entry.detail or entry.action)
+                    for entry in entries
+                ),
+            )
+            or "Nothing yet. Take the case, so that nobody else does the same."
+        )
+
+    def useful_pages(self, row: Any) -> Iterable[str]:
+        if row.solved_at is None:
+            yield "take_it"
+            yield "add_note"
+        yield from super().useful_pages(row)
+
+    @opens_page(title="Take", path="take", permission="solve")
+    def take_it(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        case = self.row_or_404(request, object_id)
+        form = TakeForm(posted(request))
+        if request.method == "POST" and form.is_valid():
+            try:
+                take_case(case, by=staff_of(request))
+            except DomainError as refusal:
+                messages.warning(request, refusal.message)
+            else:
+                self.note(request, case, f"Taken. {form.cleaned_data['note']}".strip())
+                messages.success(request, "You look after this case now.")
+            return redirect(address_of(case))
+        help_text = "Others see that you look after it." + (
+            f" {case.taken_by} has it now." if case.taken_by and case.taken_by != request.user else ""
+        )
+        return self._step(request, case, form, title="Take the case", button="Take it", help=help_text)
+
+    @opens_page(title="Note", path="note", permission="solve")
+    def add_note(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        case = self.row_or_404(request, object_id)
+        form = NoteForm(posted(request))
+        if request.method == "POST" and form.is_valid():
+            self.note(request, case, f"Noted: {form.cleaned_data['note']}")
+            messages.success(request, "The note is kept with the case.")
+            return redirect(address_of(case))
+        help_text = "The case stays open. What is noted stays in the trail and cannot be changed."
+        return self._step(request, case, form, title="Note something", button="Keep the note", help=help_text)
+
+    def _step(
+        self, request: HttpRequest, case: AttentionCase, form: forms.Form, *, title: str, button: str, help: str
+    ) -> TemplateResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{title}: {self.what(case)}, order {case.payment.order.number}",
+            "opts": self.opts,
+            "original": case,
+            "form": form,
+            "button": button,
+            "help": help,
+        }
+        return TemplateResponse(request, "backoffice/case_step.html", context)

@@ -73,14 +73,26 @@ ADDS = {
 }
 DOINGS = {
     "viewer": set(),
-    "support": {"ship", "deliver", "send mail again", "solve", "cancel by API"},
+    "support": {"ship", "deliver", "send mail again", "solve", "take", "note", "cancel by API"},
     "finance": {
-        *("refund", "refund many", "approve", "reject", "assign", "capture", "release", "solve", "replay"),
+        *(
+            "refund",
+            "refund many",
+            "approve",
+            "reject",
+            "assign",
+            "capture",
+            "release",
+            "solve",
+            "take",
+            "note",
+            "replay",
+        ),
         "refund by API",
     },
     "catalogue": set(),
     "owner": {
-        *("ship", "deliver", "send mail again", "solve", "cancel by API", "refund by API"),
+        *("ship", "deliver", "send mail again", "solve", "take", "note", "cancel by API", "refund by API"),
         *("refund", "refund many", "approve", "reject", "assign", "capture", "release", "replay"),
     },
 }
@@ -150,6 +162,8 @@ def test_role_does_exactly_what_it_may(role: str, shop: Shop, stripe_sandbox: St
         "reject": client.get(f"{refunds}{refund.pk}/reject/").status_code,
         "assign": client.get(f"{refunds}{refund.pk}/assign/").status_code,
         "solve": client.get(f"/admin/payment/attentioncase/{case.pk}/solve/").status_code,
+        "take": client.get(f"/admin/payment/attentioncase/{case.pk}/take/").status_code,
+        "note": client.get(f"/admin/payment/attentioncase/{case.pk}/note/").status_code,
         "send mail again": listed("/admin/notifications/mail/", "send_again", mail),
         "replay": listed("/admin/payment/stripewebhookevent/", "replay_events", event),
         # A paid order is refused with 409 to whoever may cancel, and hidden from everybody else.
