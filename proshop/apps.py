@@ -8,9 +8,13 @@ class ProshopConfig(AppConfig):
     verbose_name = "Proshop"
 
     def ready(self) -> None:
+        from django.conf import settings
+
         from apps.common import logs
 
-        from . import wiring
+        from . import sentry, wiring
 
         logs.configure()
+        if settings.SENTRY_DSN:
+            sentry.start(settings.SENTRY_DSN, settings.PAYMENT_ENV)
         wiring.connect()

@@ -24,6 +24,7 @@ from apps.payment.services.endpoints import check_if_due as check_endpoint_if_du
 from apps.payment.services.expiry import expire_due_orders
 from apps.payment.services.methods import finish_removals
 from apps.payment.services.provider import finish_unanswered
+from apps.payment.services.watch import watch_the_quiet
 from apps.payment.webhooks import inbox
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ HOUSEKEEPING: dict[str, Job] = {
     "idempotency keys": idempotency.forget_expired,
     "anonymous carts": forget_old_anonymous_carts,
     "delayed payments": watch_delayed_payments,
+    "what is too quiet": watch_the_quiet,
     "webhook endpoint": check_endpoint_if_due,
     "audit trail": drop_old_entries,
 }

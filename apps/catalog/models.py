@@ -81,6 +81,13 @@ class ProductVariant(models.Model):
                 name="variant_counted_from_an_opening",
             ),
         ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=Q(active=True, stock__isnull=False, stock__lte=F("held")),
+                name="variant_sold_out",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.product.name} {self.name}".strip()

@@ -18,6 +18,7 @@ from django.db import connection
 
 from apps.common.errors import DomainError, Unavailable
 from apps.payment.declines import sentence_for
+from apps.payment.gateway.clock import note_date
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,9 @@ def call_stripe(call: Callable[[stripe.StripeClient], Any]) -> Any:
         for attempt in range(1, TRIES + 1):
             _await_turn()
             try:
-                return call(client)
+                told = call(client)
+                note_date(told)
+                return told
             except stripe.StripeError as error:
                 failure = _translate(error)
                 pause = random.uniform(0.2, 0.6) * 2 ** (attempt - 1)  # noqa: S311 - jitter
