@@ -32,6 +32,8 @@ from apps.payment.services.reconcile import (
     events,
     money_back,
     reconcile,
+    reconcile_if_due,
+    running,
     unfinished,
 )
 from apps.payment.services.refunds import RefundWish, intend_refund
@@ -712,16 +714,62 @@ def test_money_that_differs_is_left(
 # From when on
 
 
-def test_a_run_goes_on_where_the_last_good_one_began(shop: Shop, stripe_sandbox: Stripe) -> None:
-    assert timezone.now() - default_since() > timedelta(days=29, hours=23)
-    reconcile()
-    first = CheckRun.objects.get()
-    assert default_since() == first.started_at - timedelta(hours=1)
+def test_a_run_goes_on_where_the_last_one_began(shop: Shop, mug: ProductVariant, stripe_sandbox: Stripe) -> None:
+    def ago() -> timedelta:
+        """To the minute."""
+        return timedelta(minutes=round((timezone.now() - default_since()).total_seconds() / 60))
+
+    assert ago() == timedelta(hours=1), "a new shop has nothing that could differ"
+    shop.add(mug)
+    shop.buy(stripe_sandbox)
+    Payment.objects.update(created_at=timezone.now() - timedelta(days=3))
+    assert ago() == timedelta(days=3, hours=1)
+    Payment.objects.update(created_at=timezone.now() - timedelta(days=90))
+    assert ago() == timedelta(days=30)
+
+    reconcile(dry_run=True)
     reconcile(since=timezone.now())
-    assert default_since() == first.started_at - timedelta(hours=1), "a look at less than is needed is no whole look"
-    stripe_sandbox.sandbox.faults("500", path="*", times=20)
+    stripe_sandbox.sandbox.faults("500", path="/v1/disputes", times=3)
+    assert reconcile().cut_off
+    assert ago() == timedelta(days=30), "nothing of this was a look at all that there is"
+    stripe_sandbox.sandbox.control("rules/clear")
     reconcile()
-    assert default_since() == first.started_at - timedelta(hours=1)
+    assert default_since() == CheckRun.objects.latest("pk").started_at - timedelta(hours=1)
+
+
+def test_what_a_run_left_is_asked_about_by_the_next_however_old_it_is(
+    shop: Shop, mug: ProductVariant, stripe_sandbox: Stripe
+) -> None:
+    backup = take_backup(mug, stripe_sandbox)
+    shop.add(mug, 3)
+    stripe_sandbox.pay(shop.checkout().json()["session_id"])
+    restore(backup)
+    inventory.adjust(variant_id=mug.pk, quantity=-8, reason="sold to somebody else")
+    Payment.objects.update(amount_captured=999)
+    first = reconcile()
+    assert {(d.kind, d.outcome) for d in first.differences} == {("unknown_session", "left"), ("payment", "left")}
+    Payment.objects.update(created_at=timezone.now() - timedelta(days=90))
+    later = timezone.now() + timedelta(days=2)
+    second = reconcile(since=later)
+    assert second.read["sessions"] == 0
+    assert sorted(d.object_id for d in second.differences) == sorted(
+        {d.object_id for d in first.differences if d.object_id.startswith("cs_")}
+    )
+    inventory.adjust(variant_id=mug.pk, quantity=2, reason="more came")
+    Payment.objects.update(amount_captured=1000)
+    third = reconcile(since=later)
+    assert (found(third), third.ok) == ({"lost_order": 1}, True)
+    settled(stripe_sandbox)
+
+
+def test_hourly_run_that_takes_too_long_says_what_to_do(
+    shop: Shop, mug: ProductVariant, stripe_sandbox: Stripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "LONGEST", timedelta(0))
+    reconcile_if_due()
+    run = CheckRun.objects.get()
+    assert (run.ok, run.summary["whole"]) == (False, False)
+    assert run.summary["cut_off"].endswith("`manage.py reconcile` reads it all.")
 
 
 def test_what_is_open_is_asked_about_however_old_it_is(shop: Shop, mug: ProductVariant, stripe_sandbox: Stripe) -> None:

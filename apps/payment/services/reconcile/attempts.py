@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from apps.payment import gateway
@@ -41,11 +42,15 @@ S = Payment.Status
 
 @dataclass(slots=True)
 class Findings:
-    """What the lists brought up: attempts that look different, sessions and intents without an attempt here."""
+    """What the lists brought up: attempts that look different, sessions and intents without an attempt here.
+
+    `seen` are the rows that a list showed, `again` Stripe's ids of those that are asked about in any case.
+    """
 
     suspects: list[Told] = field(default_factory=list)
     lost: dict[str, Told] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
+    again: set[str] = field(default_factory=set)
 
 
 def read_sessions(report: Report, findings: Findings) -> Iterator[Step]:
@@ -58,12 +63,27 @@ def read_intents(report: Report, findings: Findings) -> Iterator[Step]:
     yield from _read("intents", gateway.intent_pages(span), gateway.intent_from_snapshot, report, findings, span)
 
 
+def look_again(left: Iterable[tuple[str, str]], findings: Findings) -> None:
+    """Ask about what the last run left, too. What has a row is asked by it, what has none is lost."""
+    ids = {object_id for _, object_id in left if object_id.startswith(("cs_", "pi_"))}
+    findings.again = ids
+    rows = Payment.objects.filter(Q(stripe_session_id__in=ids) | Q(stripe_payment_intent_id__in=ids))
+    known = {name for row in rows.values_list("stripe_session_id", "stripe_payment_intent_id") for name in row}
+    for object_id in ids - known:
+        try:
+            told = _retrieve(object_id)
+        except StripeRefused:
+            continue
+        findings.lost.setdefault(told.reference, told)
+
+
 def look_for_unlisted(report: Report, findings: Findings) -> Iterator[Step]:
     """Attempts that have an object at Stripe which no list showed: too old for the lists, or not there at all."""
     listed_since = report.span.start - LIVE + CLOCKS_DIFFER
     rows = Payment.objects.filter(livemode=settings.PAYMENT_ENV == "live", created_at__lt=report.span.end - IN_FLIGHT)
     recent = rows.filter(created_at__gte=listed_since).values_list("pk", flat=True)
-    old = rows.filter(created_at__lt=listed_since, status__in=Payment.OPEN).values_list("pk", flat=True)
+    left = Q(stripe_session_id__in=findings.again) | Q(stripe_payment_intent_id__in=findings.again)
+    old = rows.filter(left | Q(status__in=Payment.OPEN), created_at__lt=listed_since).values_list("pk", flat=True)
     unlisted = [pk for pks in (recent, old) for pk in pks.iterator(chunk_size=5000) if pk not in findings.seen]
     for start in range(0, len(unlisted), 100):
         for payment in Payment.objects.filter(pk__in=unlisted[start : start + 100]).select_related("order"):
@@ -87,9 +107,7 @@ def is_ours(found: Mapping[str, Any]) -> bool:
 
 
 def retrieve(told: Told) -> Told:
-    if isinstance(told, CheckoutSession):
-        return gateway.retrieve_checkout_session(told.id)
-    return gateway.retrieve_payment_intent(told.id)
+    return _retrieve(told.id)
 
 
 def close(told: Told) -> Told:
@@ -120,6 +138,12 @@ def disagreement(payment: Payment, told: Told) -> str:
     """In what a row and Stripe's object differ, for a person; empty where they agree."""
     reason = _session_differs(payment, told) if isinstance(told, CheckoutSession) else _intent_differs(payment, told)
     return f"{reason}: {_at_stripe(told)} at Stripe, {_here(payment)} here" if reason else ""
+
+
+def _retrieve(object_id: str) -> Told:
+    if object_id.startswith("cs_"):
+        return gateway.retrieve_checkout_session(object_id)
+    return gateway.retrieve_payment_intent(object_id)
 
 
 def _read(
@@ -253,9 +277,8 @@ def _ask_about(report: Report, payment: Payment) -> None:
     intent_id = payment.stripe_payment_intent_id or ""
     by_intent = payment.channel == Payment.Channel.INTENT or (intent_id and payment.status == S.PROCESSING)
     object_id = intent_id if by_intent else payment.stripe_session_id or ""
-    retrieve_it = gateway.retrieve_payment_intent if by_intent else gateway.retrieve_checkout_session
     try:
-        told: Told = retrieve_it(object_id)
+        told = _retrieve(object_id)
     except StripeRefused as refusal:
         detail = f"Stripe does not have it ({refusal.stripe_code or refusal.http_status}), {_here(payment)} here"
         report.leave("not_at_stripe", object_id, order=payment.order.number, detail=detail)

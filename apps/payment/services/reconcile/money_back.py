@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,11 +22,19 @@ Told = StripeRefund | StripeDispute
 
 @dataclass(slots=True)
 class MoneyBack:
-    """Refunds and disputes that looked different, and the rows that a list has shown."""
+    """Refunds and disputes to be asked about, by Stripe's ids in order, and all that the lists have shown."""
 
-    refunds: list[str] = field(default_factory=list)
-    disputes: list[str] = field(default_factory=list)
+    refunds: dict[str, None] = field(default_factory=dict)
+    disputes: dict[str, None] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+
+    def look_again(self, left: Iterable[tuple[str, str]]) -> None:
+        """Ask about what the last run left, too."""
+        for kind, object_id in left:
+            if kind in ("refund", "not_at_stripe") and object_id.startswith(("re_", "pyr_")):
+                self.refunds[object_id] = None
+            elif kind in ("dispute", "not_at_stripe") and object_id.startswith(("du_", "dp_")):
+                self.disputes[object_id] = None
 
 
 def read_refunds(report: Report, found: MoneyBack) -> Iterator[Step]:
@@ -38,7 +46,7 @@ def read_refunds(report: Report, found: MoneyBack) -> Iterator[Step]:
             row = rows.get(each.id)
             found.seen.add(each.id)
             if _refund_differs(row, each) if row else _is_of(each, ours):
-                found.refunds.append(each.id)
+                found.refunds[each.id] = None
         yield report.page_read("refunds", page, report.span)
 
 
@@ -52,7 +60,7 @@ def read_disputes(report: Report, found: MoneyBack) -> Iterator[Step]:
             row = rows.get(each.id)
             found.seen.add(each.id)
             if _dispute_differs(row, each) if row else _is_of(each, ours):
-                found.disputes.append(each.id)
+                found.disputes[each.id] = None
         yield report.page_read("disputes", page, report.span)
 
 
@@ -61,16 +69,12 @@ def add_unlisted(report: Report, found: MoneyBack) -> None:
     listed = Q(created_at__gte=report.span.start + CLOCKS_DIFFER, created_at__lt=report.span.end - IN_FLIGHT)
     refunds = Refund.objects.filter(listed | Q(status=Refund.Status.PENDING), stripe_refund_id__isnull=False)
     disputes = Dispute.objects.filter(listed | ~Q(status__in=Dispute.OVER))
-    found.refunds += [
-        key
-        for key in refunds.values_list("stripe_refund_id", flat=True).iterator(chunk_size=5000)
-        if key and key not in found.seen
-    ]
-    found.disputes += [
-        key
-        for key in disputes.values_list("stripe_dispute_id", flat=True).iterator(chunk_size=5000)
-        if key not in found.seen
-    ]
+    for refund_id in refunds.values_list("stripe_refund_id", flat=True).iterator(chunk_size=5000):
+        if refund_id and refund_id not in found.seen:
+            found.refunds[refund_id] = None
+    for dispute_id in disputes.values_list("stripe_dispute_id", flat=True).iterator(chunk_size=5000):
+        if dispute_id not in found.seen:
+            found.disputes[dispute_id] = None
 
 
 def settle_refund(report: Report, refund_id: str) -> None:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 MENDED, LEFT, FOUND = "mended", "left", "found"
 
-KEPT = 100
+MENDED_KEPT, LEFT_KEPT = 100, 500
 """How many differences the summary of a run names; they are counted in full."""
 
 
@@ -79,10 +79,11 @@ class Report:
         }
 
     def summary(self) -> dict[str, Any]:
-        """As `as_dict`, with the differences that are left first and no more than a hundred of all."""
+        """As `as_dict`, with what is left first and not more than 600 differences."""
         told = self.as_dict()
-        told["differences"] = sorted(told["differences"], key=lambda each: each["outcome"] == MENDED)[:KEPT]
-        return told
+        left = [each for each in told["differences"] if each["outcome"] != MENDED]
+        mended = [each for each in told["differences"] if each["outcome"] == MENDED]
+        return {**told, "differences": left[:LEFT_KEPT] + mended[:MENDED_KEPT]}
 
     def page_read(self, phase: str, page: Page, span: Span) -> Step:
         self.read[phase] += len(page.objects)

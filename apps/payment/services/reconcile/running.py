@@ -4,71 +4,103 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 from django.utils import timezone
 
 from apps.common import stopping
 from apps.payment import gateway
 from apps.payment.gateway import Span, StripeUnavailable
-from apps.payment.models import CheckRun
+from apps.payment.models import CheckRun, Payment
 from apps.payment.services import check_runs
 from apps.payment.services.reconcile import attempts, events, lost, money_back, unfinished
-from apps.payment.services.reconcile.report import Report, Step
+from apps.payment.services.reconcile.report import LEFT, LEFT_KEPT, Report, Step
 
 EVERY = timedelta(hours=1)
+LONGEST = timedelta(minutes=8)
+"""How long the hourly run may take: a worker's task is ended after ten minutes."""
+
 AT_FIRST = timedelta(days=30)
-"""How far back a run looks when none has come to a good end yet: as far as Stripe lists events."""
+"""How far back the first run looks at most: as far as Stripe lists events."""
 
 OVERLAP = timedelta(hours=1)
 
 Show = Callable[[Step], None]
+Item = TypeVar("Item")
 
 
-class Stopped(Exception):
-    """The process was asked to end."""
+class CutOff(Exception):
+    """The run ends before its end."""
 
 
 def default_since() -> datetime:
-    """From when on a run has to look: since an hour before the last one that left nothing to do began.
+    """From when on a run has to look: since an hour before the last one that came to its end began.
 
     That run is as old as the database that remembers it, so a restored backup is looked at from before it was made.
+    The first run looks at thirty days, and not at the time before the shop's first payment.
     """
-    good = CheckRun.objects.filter(kind=CheckRun.Kind.RECONCILE, ok=True, summary__whole=True)
-    last = good.order_by("-started_at").values_list("started_at", flat=True).first()
-    return last - OVERLAP if last else timezone.now() - AT_FIRST
+    last = _last_whole_run()
+    if last is not None:
+        return last.started_at - OVERLAP
+    now = timezone.now()
+    first = Payment.objects.order_by("pk").values_list("created_at", flat=True).first() or now
+    return max(now - AT_FIRST, first - OVERLAP)
 
 
-def reconcile(*, since: datetime | None = None, dry_run: bool = False, show: Show = lambda step: None) -> Report:
+def reconcile(
+    *,
+    since: datetime | None = None,
+    dry_run: bool = False,
+    show: Show = lambda step: None,
+    within: timedelta | None = None,
+) -> Report:
     """Compare with Stripe what was created or changed `since` then, and mend what differs.
 
-    Whatever is open here is asked about, however old it is. A dry run writes nothing at all. The report of a run that
-    Stripe or a signal cut off says so; the next one looks at the same time again. Raises AlreadyRunning.
+    What is open here, and what the last run left, is asked about however old it is. A dry run writes nothing at all.
+    The report of a run that was cut off, by Stripe, a signal or because it did not end `within` a time, says so; the
+    next one looks at the same time again. Raises AlreadyRunning, StripeRefused.
     """
-    needed = default_since()
+    needed, again = default_since(), _left_by(_last_whole_run())
     report = Report(Span(since or needed, timezone.now()), dry_run)
     run = None if dry_run else check_runs.begin(CheckRun.Kind.RECONCILE)
     try:
         with gateway.unhurried():
-            for step in _steps(report):
-                if stopping.asked():
-                    raise Stopped
+            for step in _steps(report, again):
+                _stop_if_asked(report, within)
                 if run is not None:
                     check_runs.show_alive(run)
                 show(step)
         report.cut_off = ""
     except StripeUnavailable:
         report.cut_off = "Stripe could not be reached."
-    except Stopped:
-        report.cut_off = "The process was asked to end."
+    except CutOff as reason:
+        report.cut_off = str(reason)
     except BaseException as error:
         report.cut_off = f"It failed: {type(error).__name__}."
         raise
     finally:
         if run is not None:
-            summary: dict[str, Any] = {**report.summary(), "whole": report.span.start <= needed}
-            check_runs.finish(run, ok=report.ok, summary=summary)
+            whole = not report.cut_off and report.span.start <= needed and report.left <= LEFT_KEPT
+            check_runs.finish(run, ok=report.ok, summary={**report.summary(), "whole": whole})
     return report
+
+
+def _stop_if_asked(report: Report, within: timedelta | None) -> None:
+    if stopping.asked():
+        raise CutOff("The process was asked to end.")
+    if within is not None and timezone.now() - report.span.end > within:
+        raise CutOff("There is more than an hourly run can read; `manage.py reconcile` reads it all.")
+
+
+def _last_whole_run() -> CheckRun | None:
+    """The newest run that read all that it had to, whatever it found."""
+    return CheckRun.objects.filter(kind=CheckRun.Kind.RECONCILE, summary__whole=True).order_by("-started_at").first()
+
+
+def _left_by(run: CheckRun | None) -> list[tuple[str, str]]:
+    """Kind and Stripe's id of what a run could not mend."""
+    found = run.summary["differences"] if run else []
+    return [(each["kind"], each["object_id"]) for each in found if each["outcome"] == LEFT]
 
 
 def reconcile_if_due() -> int:
@@ -76,14 +108,16 @@ def reconcile_if_due() -> int:
     if not check_runs.is_due(CheckRun.Kind.RECONCILE, every=EVERY):
         return 0
     try:
-        return len(reconcile().differences)
+        return len(reconcile(within=LONGEST).differences)
     except check_runs.AlreadyRunning:
         return 0
 
 
-def _steps(report: Report) -> Iterator[Step]:
+def _steps(report: Report, again: list[tuple[str, str]]) -> Iterator[Step]:
     """The phases in their order: a lost attempt is known again before anything can end its order."""
-    found = attempts.Findings()
+    found, back = attempts.Findings(), money_back.MoneyBack()
+    attempts.look_again(again, found)
+    back.look_again(again)
     yield from attempts.read_sessions(report, found)
     yield from attempts.read_intents(report, found)
     yield from _each("lost", sorted(found.lost.values(), key=_created), lambda told: lost.settle_lost(report, told))
@@ -92,19 +126,18 @@ def _steps(report: Report) -> Iterator[Step]:
     )
     yield from attempts.look_for_unlisted(report, found)
     yield from unfinished.finish_intentions(report)
-    back = money_back.MoneyBack()
     yield from money_back.read_refunds(report, back)
     yield from money_back.read_disputes(report, back)
     money_back.add_unlisted(report, back)
-    yield from _each("refunds differ", back.refunds, lambda key: money_back.settle_refund(report, key))
-    yield from _each("disputes differ", back.disputes, lambda key: money_back.settle_dispute(report, key))
+    yield from _each("refunds differ", list(back.refunds), lambda key: money_back.settle_refund(report, key))
+    yield from _each("disputes differ", list(back.disputes), lambda key: money_back.settle_dispute(report, key))
     missing: list[events.Event] = []
     yield from events.read_events(report, missing)
     missing.sort(key=lambda event: int(event["created"]))
     yield from _each("events missing", missing, lambda event: events.settle_event(report, event))
 
 
-def _each(phase: str, items: list[Any], act: Callable[[Any], None]) -> Iterator[Step]:
+def _each(phase: str, items: list[Item], act: Callable[[Item], None]) -> Iterator[Step]:
     for number, item in enumerate(items, start=1):
         act(item)
         yield Step(phase, number / len(items), number)
