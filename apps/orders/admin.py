@@ -19,7 +19,7 @@ from apps.common.admin import MajorUnits, ReadOnlyAdmin, ReadOnlyInline
 from apps.common.errors import Conflict
 from apps.common.money import to_major
 from apps.orders.models import Order, OrderItem, OrderTransition
-from apps.orders.services.fulfilment import deliver_order, ship_order
+from apps.orders.services.fulfilment import can_deliver, can_ship, deliver_order, ship_order
 
 
 class OrderItemInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
@@ -95,6 +95,16 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     )
     def deliver(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         return self._fulfil(request, object_id, deliver_order, "was delivered")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """The steps that the order is ready for."""
+        found: list[Any] = super().get_actions_detail(request, object_id)
+        order = self.get_object(request, object_id) if found else None
+        ready = {
+            "orders_order_ship": order is not None and can_ship(order),
+            "orders_order_deliver": order is not None and can_deliver(order),
+        }
+        return [step for step in found if ready[step.action_name]]
 
     def has_fulfil_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm("orders.fulfil_order"))

@@ -23,12 +23,20 @@ class NotDeliverable(Conflict):
     message = "Only what was shipped, or a paid order without goods to send, can be delivered."
 
 
+def can_ship(order: Order) -> bool:
+    refunded = order.payment_status == Order.PaymentStatus.REFUNDED
+    return order.status == S.CONFIRMED and not refunded and _has_goods(order)
+
+
+def can_deliver(order: Order) -> bool:
+    return order.status == S.SHIPPED or (order.status == S.CONFIRMED and not _has_goods(order))
+
+
 def ship_order(order_id: int, *, tracking_number: str = "") -> Order:
     """The goods left the house; the buyer is told. Raises NotShippable, and a second time too."""
     with transaction.atomic(durable=True):
         order = lock_order(order_id)
-        refunded = order.payment_status == Order.PaymentStatus.REFUNDED
-        if order.status != S.CONFIRMED or refunded or not _has_goods(order):
+        if not can_ship(order):
             raise NotShippable(order_number=order.number)
         state.move(order, status=S.SHIPPED, reason="shipped", tracking_number=tracking_number)
         publish("order.shipped", str(order.pk), {"order_id": order.pk})
@@ -39,7 +47,7 @@ def deliver_order(order_id: int) -> Order:
     """The goods arrived, or what is digital was handed over. Raises NotDeliverable, and a second time too."""
     with transaction.atomic(durable=True):
         order = lock_order(order_id)
-        if order.status != S.SHIPPED and (order.status != S.CONFIRMED or _has_goods(order)):
+        if not can_deliver(order):
             raise NotDeliverable(order_number=order.number)
         state.move(order, status=S.DELIVERED, reason="delivered")
     return order
