@@ -32,6 +32,7 @@ WRITE: dict[str, Action] = {
     "advance": actions.advance,
     "settle": actions.settle,
     "refund": reversals.refund,
+    "payout": reversals.pay_out,
     "faults": actions.add_fault,
     "rules/clear": actions.clear_rules,
     "reset": actions.reset,

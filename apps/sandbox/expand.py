@@ -36,6 +36,7 @@ REFERENCES: dict[str, frozenset[str]] = {
     "setup_intent": frozenset(("customer", "latest_attempt", "mandate", "payment_method")),
     "setup_attempt": frozenset(("customer", "payment_method", "setup_intent")),
     "balance_transaction": frozenset(("source",)),
+    "payout": frozenset(("balance_transaction", "destination", "failure_balance_transaction")),
 }
 
 

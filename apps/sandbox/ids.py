@@ -20,6 +20,7 @@ PREFIXES = {
     "item": "li_1",
     "mandate": "mandate_1",
     "balance_transaction": "txn_3",
+    "payout": "po_1",
     "customer": "cus_",
     "setup_intent": "seti_1",
     "setup_attempt": "setatt_1",

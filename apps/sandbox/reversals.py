@@ -1,10 +1,10 @@
-"""Money that goes back without the shop asking: the Dashboard's refunds, and what banks decide. Minor units."""
+"""Money that moves without the shop asking: the Dashboard's refunds, what banks decide, payouts. Minor units."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from apps.sandbox import disputes, refunds
+from apps.sandbox import disputes, payouts, refunds
 from apps.sandbox.actions import Refused
 from apps.sandbox.api.refunds import charge_of
 from apps.sandbox.call import Call
@@ -32,6 +32,11 @@ def refund(
         return refunds.create(call, charge_of(call, named), amount=wanted, reason=reason)
 
     return {"refund": public(sandbox.run(create))}
+
+
+def pay_out(sandbox: Sandbox) -> dict[str, Any]:
+    """Pay out what is available, a payout for each currency."""
+    return {"payouts": [public(payout) for payout in sandbox.run(payouts.pay_out)]}
 
 
 def set_refund(sandbox: Sandbox, refund_id: str, status: str, failure_reason: str | None = None) -> dict[str, Any]:

@@ -76,7 +76,7 @@ INDEXED: dict[str, tuple[str, ...]] = {
     "charge": ("payment_intent", "customer"),
     "refund": ("charge", "payment_intent"),
     "dispute": ("charge", "payment_intent"),
-    "balance_transaction": ("currency", "source", "type"),
+    "balance_transaction": ("currency", "source", "type", "_payout"),
     "price": ("product", "active", "currency", "lookup_key", "type"),
     "product": ("active",),
     "item": ("_session",),

@@ -25,6 +25,7 @@ KINDS = {
     "refund": "refunds",
     "dispute": "disputes",
     "balance_transaction": "balance_transactions",
+    "payout": "payouts",
     "event": "events",
     "webhook_endpoint": "webhook_endpoints",
 }
@@ -121,6 +122,8 @@ def keep_cards(box: Box, new_session: Any) -> None:
     v1.setup_intents.cancel(v1.setup_intents.create().id, {"cancellation_reason": "abandoned"})
     v1.customers.delete(v1.customers.create({"payment_method": "pm_card_visa"}).id)
     box.control("advance", seconds=5)
+    box.control("advance", seconds=2 * 86400)
+    box.control("payout")
 
 
 def everything(box: Box) -> Iterator[dict[str, Any]]:

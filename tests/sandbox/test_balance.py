@@ -50,3 +50,32 @@ def test_sums_by_currency(box, pay):
     box.control("advance", seconds=2 * 86400)
     box.stripe.v1.refunds.create({"payment_intent": paid.id})
     assert sums() == ({"eur": 4825, "usd": 1912}, {"eur": 0, "usd": -2000})
+
+
+def test_payout_takes_what_is_available_once(box, pay):
+    entries = box.stripe.v1.balance_transactions
+    pay()
+    pay(currency="eur", amount=5000)
+    box.control("advance", seconds=2)
+    assert box.control("payout") == {"payouts": []}
+
+    box.control("advance", seconds=2 * 86400)
+    [euros, dollars] = box.control("payout")["payouts"]
+    assert [(p["currency"], p["amount"], p["status"]) for p in (euros, dollars)] == [
+        ("eur", 4825, "paid"),
+        ("usd", 1912, "paid"),
+    ]
+    members = [(e.type, e.net) for e in entries.list({"payout": dollars["id"]}).data]
+    assert members == [("payout", -1912), ("charge", 1912)]
+    assert (
+        box.stripe.v1.payouts.retrieve(dollars["id"]).balance_transaction == entries.list({"type": "payout"}).data[0].id
+    )
+    assert [p.id for p in box.stripe.v1.payouts.list().data] == [dollars["id"], euros["id"]]
+    assert {s.amount for s in box.stripe.v1.balance.retrieve().available} == {0}
+
+    assert box.control("payout") == {"payouts": []}
+    pay()
+    box.control("advance", seconds=2)
+    box.control("advance", seconds=2 * 86400)
+    [second] = box.control("payout")["payouts"]
+    assert second["amount"] == 1912

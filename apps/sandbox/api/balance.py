@@ -1,4 +1,4 @@
-"""/v1/balance and /v1/balance_transactions. There are no payouts: what comes in stays. Amounts are in minor units."""
+"""/v1/balance, /v1/balance_transactions and /v1/payouts. Amounts are in minor units."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from apps.sandbox.pagination import page
 from apps.sandbox.store import Object
 
 URL = "/v1/balance_transactions"
+PAYOUTS = "/v1/payouts"
 
 
 def retrieve(call: Call) -> Object:
@@ -26,5 +27,17 @@ def retrieve_entry(call: Call, entry_id: str) -> Object:
 
 
 def list_entries(call: Call) -> Object:
-    names = ("currency", "payout", "source", "type")
-    return page(call, "balance_transaction", URL, {n: [call.params[n]] for n in names if n in call.params})
+    filters: dict[str, list[str]] = {
+        name: [call.params[name]] for name in ("currency", "source", "type") if name in call.params
+    }
+    if "payout" in call.params:
+        filters["_payout"] = [call.params["payout"]]
+    return page(call, "balance_transaction", URL, filters)
+
+
+def retrieve_payout(call: Call, payout_id: str) -> Object:
+    return call.get("payout", payout_id)
+
+
+def list_payouts(call: Call) -> Object:
+    return page(call, "payout", PAYOUTS)

@@ -97,6 +97,8 @@ ROUTES = [
     Route("GET", "/v1/balance", balance.retrieve),
     Route("GET", "/v1/balance_transactions", balance.list_entries, p.BalanceTransactionListParams),
     Route("GET", "/v1/balance_transactions/{id}", balance.retrieve_entry),
+    Route("GET", "/v1/payouts", balance.list_payouts, p.PayoutListParams),
+    Route("GET", "/v1/payouts/{id}", balance.retrieve_payout),
     Route("GET", "/v1/mandates/{id}", charges.mandate),
     Route("POST", CUSTOMERS, customers.create, p.CustomerCreateParams),
     Route("GET", CUSTOMERS, customers.list_all, p.CustomerListParams),
