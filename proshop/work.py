@@ -24,6 +24,7 @@ from apps.payment.services.endpoints import check_if_due as check_endpoint_if_du
 from apps.payment.services.expiry import expire_due_orders
 from apps.payment.services.methods import finish_removals
 from apps.payment.services.provider import finish_unanswered
+from apps.payment.services.reconcile import reconcile_if_due
 from apps.payment.services.watch import watch_the_quiet
 from apps.payment.webhooks import inbox
 
@@ -52,6 +53,7 @@ HOUSEKEEPING: dict[str, Job] = {
     "what is too quiet": watch_the_quiet,
     "webhook endpoint": check_endpoint_if_due,
     "audit trail": drop_old_entries,
+    "reconcile": reconcile_if_due,
 }
 
 

@@ -9,8 +9,9 @@ from django.utils import timezone
 
 from apps.notifications.models import Mail
 from apps.notifications.services import queue_mail
+from apps.payment.models import CheckRun
 from tests.support.processes import PYTHON, Process, SlowMailServer, environment, eventually
-from tests.support.shop import make_user
+from tests.support.shop import Stripe, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,3 +55,18 @@ def test_killed_its_mail_is_sent_by_the_next_once_the_lease_has_ended() -> None:
         work.ask_to_end()
         assert work.end() == 0, work.log
     assert len(server.taken) == 1
+
+
+def test_nothing_waits_for_the_comparison_with_stripe(stripe_sandbox: Stripe) -> None:
+    stripe_sandbox.sandbox.faults("timeout_before", path="/v1/payment_intents", seconds=5)
+    running = CheckRun.objects.filter(kind="reconcile", finished_at=None)
+    surroundings = {"STRIPE_API_BASE": stripe_sandbox.sandbox.address}
+    with SlowMailServer() as server, Process(WORK, environment(EMAIL_URL=server.url, **surroundings)) as work:
+        server.go_on.set()
+        eventually(running.exists)
+        queue_mails(1)
+        eventually(lambda: states() == [("sent", 1)])
+        assert running.exists(), "the mail did not wait for it"
+        eventually(lambda: CheckRun.objects.filter(kind="reconcile", ok=True).exists())
+        work.ask_to_end()
+        assert work.end() == 0, work.log

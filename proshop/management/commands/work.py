@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import Error as DatabaseFailure
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, connections
 
 from apps.common import stopping
 from proshop.work import HOUSEKEEPING_EVERY, keep_house, run_round
@@ -39,17 +40,29 @@ class Command(BaseCommand):
     def _run_until_stopped(self) -> None:
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, stopping.ask)
-        kept_house = float("-inf")
+        housekeeper = threading.Thread(target=keep_house_beside, name="housekeeping", daemon=True)
+        housekeeper.start()
         while not stopping.asked():
             done = 0
             try:
                 close_old_connections()
                 done = run_round()
-                if time.monotonic() - kept_house > HOUSEKEEPING_EVERY:
-                    keep_house()
-                    kept_house = time.monotonic()
             except DatabaseFailure:
                 logger.exception("database_unavailable")
                 connection.close()
             if not done:
                 stopping.wait(PAUSE_SECONDS)
+        housekeeper.join()
+
+
+def keep_house_beside() -> None:
+    """Housekeeping in a thread of its own: comparing with Stripe takes minutes, and no event waits for it."""
+    while not stopping.asked():
+        began = time.monotonic()
+        try:
+            keep_house()
+        except DatabaseFailure:
+            logger.exception("database_unavailable")
+        finally:
+            connections.close_all()
+        stopping.wait(HOUSEKEEPING_EVERY - (time.monotonic() - began))
