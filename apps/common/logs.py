@@ -12,14 +12,30 @@ import structlog
 SECRET = re.compile(
     r"(?:sk|rk)_(?:test|live)_\w+|whsec_\w+|(?:pi|seti|cs)_\w+_secret_\w+"
     r"|\b(?:\d[ -]?){13,19}\b|[\w.+-]+@[\w-]+\.[\w.-]+"
+    # PostgreSQL says which row it would not take: every column of an order, the address among them.
+    r"|DETAIL: [^\n]*"
 )
+
+
+def blank(text: str) -> str:
+    """A text without keys, client secrets, card numbers, e-mail addresses and the rows that a database quotes."""
+    return SECRET.sub("[blanked]", text)
 
 
 def blank_secrets(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace keys, client secrets, card numbers and e-mail addresses, whatever field they stand in."""
     for field, value in event.items():
         if isinstance(value, str) and field != "timestamp":
-            event[field] = SECRET.sub("[blanked]", value)
+            event[field] = blank(value)
+    return event
+
+
+def leave_client_out(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop the address and the browser of whoever asked, and what was asked for: staff search for people by name."""
+    event.pop("ip", None)
+    event.pop("user_agent", None)
+    if isinstance(event.get("request"), str):
+        event["request"] = event["request"].partition("?")[0]
     return event
 
 
@@ -46,6 +62,7 @@ def _formatter(renderer: Any) -> logging.Formatter:
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            leave_client_out,
             blank_secrets,
             renderer,
         ],

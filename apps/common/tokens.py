@@ -41,4 +41,13 @@ def _mac(kind: str, public_id: str, key: str) -> str:
 
 def keyed_hash(kind: str, value: str) -> str:
     """A stable stand-in for a value that must be compared but not kept, such as a client's address."""
-    return hmac.new(settings.SECRET_KEY.encode(), f"proshop.{kind}:{value}".encode(), hashlib.sha256).hexdigest()[:32]
+    return _keyed_hash(kind, value, settings.SECRET_KEY)
+
+
+def keyed_hashes(kind: str, value: str) -> list[str]:
+    """The stand-ins that `keyed_hash` made of a value, also under keys that have been replaced since."""
+    return [_keyed_hash(kind, value, key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
+
+
+def _keyed_hash(kind: str, value: str, key: str) -> str:
+    return hmac.new(key.encode(), f"proshop.{kind}:{value}".encode(), hashlib.sha256).hexdigest()[:32]

@@ -16,15 +16,19 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from apps.accounts.privacy.names import of_erased
 from apps.common import leases, stopping
+from apps.common.logs import blank
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.services.settlement import UnknownPayment
 from apps.payment.webhooks.handlers import HANDLERS
 from apps.payment.webhooks.handling import Ignored
+from apps.payment.webhooks.snapshots import as_text, subject_of, trimmed
+from apps.payment.webhooks.trimming import trim, trimmed_columns
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +37,9 @@ BATCH = 20
 MAX_ATTEMPTS = 12
 PARKED_FOR = timedelta(hours=24)
 """How long an event may wait for the row that it speaks of."""
+
+ABOUT_PEOPLE = ("customer.", "payment_method.", "setup_intent.")
+"""Types that tell of a person and of no money: once they are done, nobody needs what they told."""
 
 State = StripeWebhookEvent.State
 
@@ -51,7 +58,10 @@ def on_wake(function: Callable[[str], None]) -> None:
 
 
 def store(event: Mapping[str, Any], *, sha256: str) -> str:
-    """Commit an event unless it is stored already, in one statement. Returns Stripe's id of it."""
+    """Commit an event unless it is stored already, in one statement. Returns Stripe's id of it.
+
+    Of one that the shop does not act on, nothing is kept that tells of a person.
+    """
     now = timezone.now()
     kind = str(event["type"])
     reason = ""
@@ -64,10 +74,12 @@ def store(event: Mapping[str, Any], *, sha256: str) -> str:
         stripe_id=event["id"],
         type=kind,
         object_id=object_id[:255] if isinstance(object_id, str) and object_id.isascii() else "",
+        about=subject_of(event),
         api_version=str(event.get("api_version") or "")[:40],
         livemode=event["livemode"],
         created=datetime.fromtimestamp(event["created"], tz=UTC),
-        payload=json.dumps(event, separators=(",", ":")),
+        payload=as_text(trimmed(event) if reason else event),
+        trimmed_at=now if reason else None,
         sha256=sha256,
         received_at=now,
         waiting_since=now,
@@ -103,7 +115,7 @@ def process_due(limit: int = 100) -> int:
 
     Any number of processes may do so at once. While Stripe is away, events that need it do not delay the others.
     """
-    waiting = StripeWebhookEvent.objects.filter(state__in=StripeWebhookEvent.WAITING)
+    waiting = _known_by_person(StripeWebhookEvent.objects.filter(state__in=StripeWebhookEvent.WAITING))
     tried, may_ask = 0, True
     while tried < limit and not stopping.asked():
         batch = leases.claim(waiting, lease=LEASE, limit=min(BATCH, limit - tried))
@@ -130,9 +142,10 @@ def process(stripe_id: str, *, may_ask: bool = True) -> bool:
         state__in=StripeWebhookEvent.WAITING,
         due_at__lte=now,
     )
-    event = free.first()
+    event = _known_by_person(free).first()
     if event is None:
         return False
+    _forget_person(event)
     if not may_ask and _needs_stripe(event):
         return False
     if not free.update(lease_until=now + LEASE, attempts=F("attempts") + 1):
@@ -143,8 +156,20 @@ def process(stripe_id: str, *, may_ask: bool = True) -> bool:
     return True
 
 
+def _known_by_person(events: QuerySet[StripeWebhookEvent]) -> QuerySet[StripeWebhookEvent]:
+    """The same events, each with `of_erased`: whether it is about somebody who is forgotten."""
+    return events.annotate(of_erased=of_erased("about"))
+
+
+def _forget_person(event: StripeWebhookEvent) -> None:
+    """A late event brings nothing back: before anybody reads it, all that tells of a forgotten person is gone."""
+    if event.of_erased and event.trimmed_at is None:  # type: ignore[attr-defined]
+        trim(event)
+
+
 def _work_on(event: StripeWebhookEvent, *, may_ask: bool = True) -> bool:
     """Run the handler of an event that is ours and keep what came of it. Returns whether Stripe answers, if asked."""
+    _forget_person(event)
     if event.attempts > MAX_ATTEMPTS:
         _give_up_after_deaths(event)
         return may_ask
@@ -193,9 +218,10 @@ def replay(events: Any) -> int:
 
 def _finish(event: StripeWebhookEvent, state: str, reason: str) -> None:
     """In the transaction of the effects: whoever lost the lease meanwhile leaves no effect behind."""
-    finished = leases.held(event).update(
-        state=state, reason=reason[:200], done_at=timezone.now(), lease_until=None, last_error=""
-    )
+    columns: dict[str, Any] = {"state": state, "reason": reason[:200], "done_at": timezone.now(), "lease_until": None}
+    if state == State.IGNORED or event.type.startswith(ABOUT_PEOPLE):
+        columns |= trimmed_columns(event)
+    finished = leases.held(event).update(**{**columns, "last_error": ""})
     if not finished:
         raise LeaseLost
 
@@ -235,7 +261,7 @@ def _retry_later(event: StripeWebhookEvent, error: str) -> None:
         reason="its handler failed every time" if dead else "",
         due_at=timezone.now() + _backoff(event.attempts),
         lease_until=None,
-        last_error=error[-4000:],
+        last_error=blank(error[-4000:]),
     )
 
 
