@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps.catalog.models import ProductVariant
 from apps.inventory.models import StockHold, StockMovement
-from apps.orders.models import Order, OrderItem
+from apps.orders.models import Order, OrderItem, OrderTransition
 from apps.payment.invariants import verify
 from apps.payment.models import (
     AttentionCase,
@@ -111,6 +111,7 @@ BREAKS: list[tuple[str, Callable[[], Any]]] = [
     ("I12", everyone(StripeWebhookEvent, state="dead", reason="")),
     ("I17", everyone(Order, transitions=9)),
     ("I17", everyone(Order, status="shipped")),
+    ("I17", lambda: OrderTransition.objects.filter(seq=2).update(to_status="pending", to_payment_status="pending")),
     ("I21", lose()),
     ("I21", refund_against_a_dispute),
     ("I22", lambda: method(user=make_user("other@example.com"))),
