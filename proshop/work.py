@@ -15,6 +15,7 @@ from apps.cart.services import forget_old_anonymous_carts
 from apps.common import idempotency, limits, stopping
 from apps.notifications import services as notifications
 from apps.outbox import services as outbox
+from apps.payment.services.balance import read_if_due as read_balance_if_due
 from apps.payment.services.capturing import finish_captures
 from apps.payment.services.carrying_out import finish_refunds
 from apps.payment.services.cases import watch_delayed_payments
@@ -52,6 +53,7 @@ HOUSEKEEPING: dict[str, Job] = {
     "delayed payments": watch_delayed_payments,
     "what is too quiet": watch_the_quiet,
     "webhook endpoint": check_endpoint_if_due,
+    "balance": read_balance_if_due,
     "audit trail": drop_old_entries,
     "reconcile": reconcile_if_due,
 }

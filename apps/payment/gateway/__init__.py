@@ -5,6 +5,7 @@ tries with jitter within 10 s. No call is made while a transaction is open: a lo
 Stripe takes, and a rollback would forget what Stripe has done.
 """
 
+from apps.payment.gateway.balance import BalanceMovement, balance_movements, movements_of_payout
 from apps.payment.gateway.calls import (
     CalledInsideTransaction,
     StripeDeclined,
@@ -93,6 +94,7 @@ from apps.payment.gateway.values import id_of, texts_of
 __all__ = [
     "SIGNATURE_TOLERANCE",
     "BadSignature",
+    "BalanceMovement",
     "CalledInsideTransaction",
     "CheckoutSession",
     "Customer",
@@ -111,6 +113,7 @@ __all__ = [
     "StripeUnavailable",
     "WebhookEndpoint",
     "attach_method",
+    "balance_movements",
     "cancel_payment_intent",
     "capture_payment_intent",
     "close_checkout_session",
@@ -137,6 +140,7 @@ __all__ = [
     "list_refunds",
     "list_webhook_endpoints",
     "method_from_snapshot",
+    "movements_of_payout",
     "newest_event",
     "refund_from_snapshot",
     "refund_pages",

@@ -34,30 +34,31 @@ class Span:
 
 
 def session_pages(span: Span) -> Iterator[Page]:
-    return _pages("/v1/checkout/sessions", span)
+    return pages("/v1/checkout/sessions", span)
 
 
 def intent_pages(span: Span) -> Iterator[Page]:
-    return _pages("/v1/payment_intents", span)
+    return pages("/v1/payment_intents", span)
 
 
 def refund_pages(span: Span) -> Iterator[Page]:
     """Refunds with their intents, whose metadata say whose they are."""
-    return _pages("/v1/refunds", span, expand=["data.payment_intent"])
+    return pages("/v1/refunds", span, expand=["data.payment_intent"])
 
 
 def dispute_pages(span: Span) -> Iterator[Page]:
     """Disputes with their intents, whose metadata say whose they are."""
-    return _pages("/v1/disputes", span, expand=["data.payment_intent"])
+    return pages("/v1/disputes", span, expand=["data.payment_intent"])
 
 
 def event_pages(types: Sequence[str], span: Span) -> Iterator[Page]:
     """Events of these types, delivered or not: twenty types at a time, as many as one list takes."""
     for some in portions(types):
-        yield from _pages("/v1/events", span, types=list(some))
+        yield from pages("/v1/events", span, types=list(some))
 
 
-def _pages(path: str, span: Span, **more: Any) -> Iterator[Page]:
+def pages(path: str, span: Span, **more: Any) -> Iterator[Page]:
+    """A list of what was created in a span, newest first. Raises StripeUnavailable, StripeRefused."""
     params = {
         "limit": PER_PAGE,
         "created": {"gte": int(span.start.timestamp()), "lte": int(span.end.timestamp())},

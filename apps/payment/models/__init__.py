@@ -1,5 +1,6 @@
 """Payments, refunds, disputes, customers, cases and the events that tell of them."""
 
+from apps.payment.models.balance import BalanceEntry
 from apps.payment.models.case import AttentionCase
 from apps.payment.models.check_run import CheckRun
 from apps.payment.models.customer import PaymentMethod, StripeCustomer
@@ -11,6 +12,7 @@ from apps.payment.models.secret import StripeWebhookSecret
 
 __all__ = [
     "AttentionCase",
+    "BalanceEntry",
     "CheckRun",
     "Dispute",
     "Payment",

@@ -7,15 +7,17 @@ from django.db.models import Q
 
 
 class CheckRun(models.Model):
-    """One run of `verify`, `reconcile` or the look at the webhook endpoint. Rows say when it ran, whether all was well, and what was found.
+    """One run of `verify`, `reconcile`, the look at the webhook endpoint or the reading of the balance.
 
-    A run that was cut off has no end; the next one closes it. Old rows are forgotten.
+    Rows say when it ran, whether all was well, and what was found. A run that was cut off has no end; the next one
+    closes it. Old rows are forgotten.
     """
 
     class Kind(models.TextChoices):
         VERIFY = "verify", "verify"
         RECONCILE = "reconcile", "reconcile"
         ENDPOINT = "endpoint", "endpoint"
+        BALANCE = "balance", "balance"
 
     kind = models.CharField(max_length=9, choices=Kind.choices)
     started_at = models.DateTimeField()
