@@ -355,7 +355,7 @@ def test_reserved_amount_is_taken_or_given_up(
     assert reserved.capture_decision == "", "nothing is decided before it is confirmed"
 
     answer = client.post(decide(reserved, how))
-    assert told(answer) == [f"The payment is {state}."]
+    assert told(answer) == [f"The payment's status is now: {state}."]
     stripe_sandbox.digest()
     reserved.refresh_from_db()
     assert (reserved.status, reserved.capture_decided_by.email) == (state, "staff@example.com")  # type: ignore[union-attr]

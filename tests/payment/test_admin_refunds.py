@@ -475,7 +475,7 @@ def test_request_is_approved_with_or_without_its_goods(
     assert "20.00 USD" in text
     assert "The buyer writes: chipped 2 × Product MUG" in text
     answer = client.post(decide(refund, "approve"), fields)
-    assert told(answer) == ["20.00 USD, approved: the refund is succeeded."]
+    assert told(answer) == ["20.00 USD, approved. The refund's status is now: succeeded."]
     refund.refresh_from_db()
     assert (refund.status, refund.decided_by.email) == ("succeeded", "staff@example.com")  # type: ignore[union-attr]
     mug.refresh_from_db()

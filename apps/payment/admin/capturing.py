@@ -49,5 +49,5 @@ def _decide(
     if payment.status == Payment.Status.PROCESSING:
         messages.warning(request, f"{verb} {payment.money}: Stripe has not answered yet. The shop goes on by itself.")
     else:
-        messages.success(request, f"The payment is {payment.get_status_display()}.")
+        messages.success(request, f"The payment's status is now: {payment.get_status_display()}.")
     return redirect(address_of(payment))

@@ -56,7 +56,9 @@ def found_by(rows: QuerySet[Any], term: str, places: Iterable[tuple[str, str]]) 
     term = term.strip()
     if not term:
         return rows
-    lookup = next(lookup for pattern, lookup in places if re.fullmatch(pattern, term, re.ASCII | re.IGNORECASE | re.DOTALL))
+    lookup = next(
+        lookup for pattern, lookup in places if re.fullmatch(pattern, term, re.ASCII | re.IGNORECASE | re.DOTALL)
+    )
     return rows.filter(**{lookup: term.upper() if lookup.endswith("number__startswith") else term})
 
 

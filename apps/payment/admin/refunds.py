@@ -114,7 +114,9 @@ class RefundAdmin(MajorUnits, PagesAdmin):
             except DomainError as refusal:
                 messages.error(request, sentence_of(refusal))
             else:
-                messages.success(request, f"{refund.money}, approved: the refund is {refund.get_status_display()}.")
+                messages.success(
+                    request, f"{refund.money}, approved. The refund's status is now: {refund.get_status_display()}."
+                )
             return redirect(address_of(refund))
         [offer] = offers_of([refund.payment])
         items = list(refund.items.select_related("order_item__variant"))
