@@ -10,16 +10,24 @@ from django.conf import settings
 
 def connect() -> None:
     """Fill the registries. Called once, when the apps are loaded."""
+    from apps.accounts.privacy import account
+    from apps.accounts.privacy.holders import holders
     from apps.accounts.registry import on_sign_in
+    from apps.cart import privacy as cart_privacy
     from apps.cart.sign_in import MergeCart
     from apps.enrollment import invariants as enrollment_invariants
+    from apps.enrollment import privacy as enrollment_privacy
     from apps.enrollment import subscribers as enrollment
     from apps.invoices import invariants as invoice_invariants
+    from apps.invoices import privacy as invoice_privacy
     from apps.invoices import subscribers as invoices
+    from apps.notifications import privacy as mail_privacy
     from apps.notifications import subscribers as mail
+    from apps.orders import privacy as order_privacy
     from apps.orders.services import lifecycle
     from apps.outbox.services import subscribe
     from apps.payment import invariants
+    from apps.payment import privacy as payment_privacy
     from apps.payment.services import customers
     from apps.payment.webhooks import inbox
 
@@ -56,6 +64,18 @@ def connect() -> None:
         subscribe(kind, enrollment.NAME, enrollment.order_changed)
     subscribe("enrollment.track_changed", enrollment.NAME, enrollment.track_changed)
     invariants.also += [enrollment_invariants.checks, invoice_invariants.checks]
+    # In the order in which they erase: invoices are issued while the buyer is known, rows are found by their orders,
+    # e-mails are blanked when no new ones can come, and Stripe, which may be away, is asked last.
+    holders += [
+        invoice_privacy.HOLDER,
+        payment_privacy.HOLDER,
+        order_privacy.HOLDER,
+        cart_privacy.HOLDER,
+        account.HOLDER,
+        mail_privacy.HOLDER,
+        enrollment_privacy.HOLDER,
+        payment_privacy.AT_STRIPE,
+    ]
     inbox.on_wake(wake)
     on_sign_in.append(MergeCart())
 

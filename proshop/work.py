@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from django.db import Error as DatabaseFailure
 
+from apps.accounts.privacy.erasing import finish_erasures
+from apps.accounts.sign_ins import forget_old_sign_ins
 from apps.audit.keeping import drop_old as drop_old_entries
 from apps.cart.services import forget_old_anonymous_carts
 from apps.common import idempotency, limits, stopping
@@ -28,6 +30,7 @@ from apps.payment.services.provider import finish_unanswered
 from apps.payment.services.reconcile import reconcile_if_due
 from apps.payment.services.watch import watch_the_quiet
 from apps.payment.webhooks import inbox
+from apps.payment.webhooks.trimming import trim_old
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ JOBS: dict[str, Job] = {
     "expiring orders": expire_due_orders,
     "deliveries": outbox.deliver_due,
     "mails": notifications.send_due,
+    "erasures": finish_erasures,
 }
 HOUSEKEEPING: dict[str, Job] = {
     "limits": limits.forget_expired,
@@ -55,6 +59,8 @@ HOUSEKEEPING: dict[str, Job] = {
     "webhook endpoint": check_endpoint_if_due,
     "balance": read_balance_if_due,
     "audit trail": drop_old_entries,
+    "sign-ins": forget_old_sign_ins,
+    "event payloads": trim_old,
     "reconcile": reconcile_if_due,
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from apps.audit.models import AuditEntry
@@ -27,29 +27,66 @@ CLOSE = {
     "sqlite": "DELETE FROM audit_keeper",
 }
 FORGOTTEN = "(forgotten)"
-PERSONAL = frozenset({"email", "name", "recipient", "shipping_address"})
-"""Columns that tell who a person is."""
+PERSONAL = frozenset(
+    {
+        "email",
+        "name",
+        "recipient",
+        "shipping_address",
+        "tracking_number",
+        "description",
+        "decision_note",
+        "note",
+        "evidence",
+        "last4",
+        "receipt_url",
+        "last_error",
+    }
+)
+"""Columns that tell who a person is, and those in which people write about them."""
+
+TEXTS = ("object_name", "before", "after", "reason", "detail")
 
 BATCH = 1000
 
 
-def forget_person(user_id: int, *, objects: Iterable[tuple[str, Any]] = ()) -> int:
-    """Blank what the trail says of a person: as an actor, as an object, and in `objects` (type and id) of theirs.
+Objects = Iterable[tuple[str, Any]]
+"""Type and id of each, such as `payment.refund` and 7."""
 
-    What was done, to which row and when stays. Returns how many entries were blanked.
-    """
-    about = Q(object_type=settings.AUTH_USER_MODEL.lower(), object_id=str(user_id))
+
+def entries_about(objects: Objects) -> QuerySet[AuditEntry]:
+    """What was done to these objects."""
+    ids: dict[str, list[str]] = {}
     for object_type, object_id in objects:
-        about |= Q(object_type=object_type, object_id=str(object_id))
+        ids.setdefault(object_type, []).append(str(object_id))
+    about = Q(pk__in=[])
+    for object_type, of_type in ids.items():
+        about |= Q(object_type=object_type, object_id__in=of_type)
+    return AuditEntry.objects.filter(about)
+
+
+def forget_person(user_id: int | None, *, objects: Objects = (), mentions: Iterable[str] = ()) -> int:
+    """Blank what the trail says of a person: as an actor, as an object, and in `objects` of theirs.
+
+    Elsewhere the texts that one of the `mentions` (their addresses) stands in are blanked. What was done, to which
+    row and when stays. Returns how many entries were blanked.
+    """
+    own = list(objects)
+    if user_id is not None:
+        own.append((settings.AUTH_USER_MODEL.lower(), user_id))
     with _keeper():
-        AuditEntry.objects.filter(actor_id=user_id).update(actor_name="")
-        entries = list(AuditEntry.objects.filter(about))
-        for entry in entries:
+        if user_id is not None:
+            AuditEntry.objects.filter(actor_id=user_id).update(actor_name="")
+        entries = {entry.pk: entry for entry in entries_about(own)}
+        for entry in entries.values():
             entry.object_name = entry.reason = entry.detail = ""
             entry.before, entry.after = _blanked(entry.before), _blanked(entry.after)
-        AuditEntry.objects.bulk_update(
-            entries, ["object_name", "before", "after", "reason", "detail"], batch_size=BATCH
-        )
+        for mention in mentions:
+            for entry in AuditEntry.objects.filter(_mentioning(mention)):
+                entry = entries.setdefault(entry.pk, entry)
+                for name in TEXTS:
+                    setattr(entry, name, _without(getattr(entry, name), mention.lower()))
+        AuditEntry.objects.bulk_update(entries.values(), TEXTS, batch_size=BATCH)
     return len(entries)
 
 
@@ -68,6 +105,22 @@ def _blanked(image: Any) -> Any:
     if isinstance(image, dict):
         return {key: FORGOTTEN if key in PERSONAL and value else _blanked(value) for key, value in image.items()}
     return [_blanked(each) for each in image] if isinstance(image, list) else image
+
+
+def _mentioning(text: str) -> Q:
+    found = Q()
+    for name in TEXTS:
+        found |= Q(**{f"{name}__icontains": text})
+    return found
+
+
+def _without(value: Any, mention: str) -> Any:
+    """A text, an image or a part of one, without the texts that a mention stands in."""
+    if isinstance(value, dict):
+        return {key: _without(each, mention) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without(each, mention) for each in value]
+    return FORGOTTEN if isinstance(value, str) and mention in value.lower() else value
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from apps.accounts.privacy.names import DOMAIN, is_pseudonym
 from apps.common import stopping
 from apps.notifications.content import render
 from apps.notifications.models import Mail
@@ -32,8 +33,11 @@ NO_AUTOMATIC_ANSWERS = {"Auto-Submitted": "auto-generated", "X-Auto-Response-Sup
 
 
 def queue_mail(*, kind: str, key: str, recipient: str, ids: Mapping[str, Any]) -> None:
-    """Have an e-mail sent. The same kind and key again changes nothing; without a recipient there is none."""
-    if not recipient:
+    """Have an e-mail sent. The same kind and key again changes nothing; without a recipient there is none.
+
+    Nor is there one to somebody who is forgotten.
+    """
+    if not recipient or is_pseudonym(recipient):
         return
     now = timezone.now()
     Mail.objects.bulk_create(
@@ -83,6 +87,7 @@ def send_again(mails: QuerySet[Mail]) -> int:
     One that went out before is a message of its own now: mailboxes hide a second copy of the same one.
     """
     due = {"state": Mail.State.DUE, "due_at": timezone.now(), "lease_until": None, "attempts": 0}
+    mails = mails.exclude(recipient__endswith="@" + DOMAIN)
     again = mails.filter(state=Mail.State.FAILED).update(**due)
     for mail in mails.filter(state=Mail.State.SENT):
         sent = Mail.objects.filter(pk=mail.pk, state=Mail.State.SENT)

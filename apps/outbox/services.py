@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from apps.common import leases, stopping
+from apps.common.logs import blank
 from apps.outbox.models import Delivery
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ def _keep_failure(delivery: Delivery, error: str) -> None:
         state=Delivery.State.DEAD if delivery.attempts >= MAX_ATTEMPTS else Delivery.State.DUE,
         due_at=timezone.now() + timedelta(seconds=delay),
         lease_until=None,
-        last_error=error[-4000:],
+        last_error=blank(error[-4000:]),
     )
 
 

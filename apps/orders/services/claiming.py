@@ -17,7 +17,7 @@ def claim_order(*, number: str, public_id: str | None, user: Any) -> Order:
     Claiming one's own order again changes nothing. Raises NotFound for a wrong token and for another's order;
     nothing is ever attached because e-mail addresses are equal.
     """
-    mine = Order.objects.filter(number=number, public_id=public_id or "-")
+    mine = Order.objects.filter(number=number, public_id=public_id or "-", erased_at=None)
     if not number.isprintable():  # PostgreSQL takes no NUL in a text
         mine = Order.objects.none()
     with transaction.atomic(durable=True):

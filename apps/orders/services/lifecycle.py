@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -31,8 +32,7 @@ def mark_order_paid(order: Order, *, paid_at: datetime, email: str, address: dic
         ended="",
         paid_at=paid_at,
         expires_at=None,
-        email=order.email or email,
-        shipping_address=order.shipping_address or address,
+        **_contact(order, email, address),
     )
     publish("order.paid", str(order.pk), {"order_id": order.pk})
 
@@ -42,16 +42,21 @@ def learn_contact(order: Order, *, email: str, address: dict[str, str] | None) -
 
     The same payment is told by several events, and not all of them carry the buyer's e-mail and address.
     """
-    new: dict[str, object] = {}
-    if email and not order.email:
-        new["email"] = email
-    if address and order.shipping_address is None:
-        new["shipping_address"] = address
+    known = {"email": order.email, "shipping_address": order.shipping_address}
+    told = _contact(order, email, address)
+    new = {name: value for name, value in told.items() if value != known[name]}
     if not new:
         return
     Order.objects.filter(pk=order.pk).update(**new)
     # Each is learned once; the two may come with different events.
     publish("order.contact_learned", f"{order.pk}/{'+'.join(new)}", {"order_id": order.pk})
+
+
+def _contact(order: Order, email: str, address: dict[str, str] | None) -> dict[str, Any]:
+    """What is told fills empty columns of a locked order. Of a forgotten buyer nothing is learned again."""
+    if order.erased_at is not None:
+        return {}
+    return {"email": order.email or email, "shipping_address": order.shipping_address or address}
 
 
 def correct_contact(order_id: int, *, email: str, address: dict[str, str] | None) -> None:
@@ -92,8 +97,7 @@ def mark_order_processing(order: Order, *, email: str, address: dict[str, str] |
         payment_status=P.PROCESSING,
         reason="payment on its way",
         expires_at=None,
-        email=order.email or email,
-        shipping_address=order.shipping_address or address,
+        **_contact(order, email, address),
     )
     publish("order.processing", f"{order.pk}/{order.transitions}", {"order_id": order.pk})
 

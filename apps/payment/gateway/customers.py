@@ -64,6 +64,21 @@ def update_customer(customer_id: str, *, email: str, name: str) -> Customer:
     )
 
 
+def list_customers(email: str) -> list[Customer]:
+    """The customers that have exactly this address; a hundred at most."""
+    found = call_stripe(lambda c: c.v1.customers.list({"email": email, "limit": 100}))
+    return [customer_from_snapshot(plain(each)) for each in found.data]
+
+
+def delete_customer(customer_id: str) -> None:
+    """Delete a customer with all its saved methods for good; one that is gone already is fine."""
+    try:
+        call_stripe(lambda c: c.v1.customers.delete(customer_id))
+    except StripeRefused as refusal:
+        if refusal.http_status != 404:
+            raise
+
+
 def create_setup_intent(params: Mapping[str, Any], *, idempotency_key: str) -> SetupIntent:
     return _setup_intent(
         call_stripe(lambda c: c.v1.setup_intents.create(dict(params), {"idempotency_key": idempotency_key}))  # type: ignore[arg-type]

@@ -53,9 +53,9 @@ def note_charge(*, reference: str, charge: ChargeFacts, event_id: str) -> None:
         "stripe_payment_intent_id": charge.payment_intent_id,
         "method_type": charge.method_type,
         "brand": charge.brand,
-        "last4": charge.last4,
-        "receipt_url": charge.receipt_url,
     }
+    if payment.erased_at is None:
+        told |= {"last4": charge.last4, "receipt_url": charge.receipt_url}
     new = {name: value for name, value in told.items() if value and not getattr(payment, name)}
     if not new:
         return

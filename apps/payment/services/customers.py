@@ -61,6 +61,8 @@ def forget_customer(stripe_customer_id: str) -> None:
         customer.methods.exclude(state=PaymentMethod.State.REMOVED).update(
             state=PaymentMethod.State.REMOVED, is_default=False
         )
+        if customer.erased_at is not None:
+            return
         user = User.objects.get(pk=customer.user_id)
         customer.stripe_customer_id = None
         customer.generation += 1
@@ -71,7 +73,7 @@ def forget_customer(stripe_customer_id: str) -> None:
 
 def note_change(user_id: int) -> None:
     """E-mail or name of a person changed here; `work` tells Stripe."""
-    StripeCustomer.objects.filter(user=user_id).update(stale=True)
+    StripeCustomer.objects.filter(user=user_id, erased_at=None).update(stale=True)
 
 
 def tell_changes(limit: int = 50) -> int:

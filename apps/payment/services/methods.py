@@ -151,7 +151,8 @@ def absorb_method(method: SavedMethod, *, told_at: datetime) -> None:
     """
     known = PaymentMethod.objects.filter(stripe_payment_method_id=method.id).first()
     if known is None:
-        customer = StripeCustomer.objects.filter(stripe_customer_id=method.customer_id or None).first()
+        customers = StripeCustomer.objects.filter(erased_at=None)
+        customer = customers.filter(stripe_customer_id=method.customer_id or None).first()
         if customer is not None and (method.allow_redisplay != "limited" or _asked_to_save(customer)):
             _lock_person(User(pk=customer.user_id))
             _insert(customer, method, told_at)

@@ -19,7 +19,8 @@ from apps.payment.services.ordering import Buyer
 def order_of(request: Request, number: str, *, permission: str = "") -> Order:
     """The order of this number, for its owner or the holder of its token. Raises NotFound.
 
-    An order number alone never grants access. Members of staff with the permission reach all.
+    An order number alone never grants access, nor does the token once its buyer is forgotten. Members of staff with
+    the permission reach all.
     """
     # PostgreSQL takes no NUL in a text.
     may_exist = number.isascii() and number.isprintable()
@@ -36,7 +37,7 @@ def payments_of(request: Request) -> Q:
         mine |= Q(order__user=request.user)
     public_id = order_of_token(request)
     if public_id:
-        mine |= Q(order__public_id=public_id)
+        mine |= Q(order__public_id=public_id, order__erased_at=None)
     return mine
 
 
@@ -102,5 +103,5 @@ def _accessible(request: Request, permission: str) -> QuerySet[Order]:
         mine |= Q(user=user)
     public_id = order_of_token(request)
     if public_id:
-        mine |= Q(public_id=public_id)
+        mine |= Q(public_id=public_id, erased_at=None)
     return Order.objects.filter(mine)

@@ -72,7 +72,7 @@ def _visible(request: Request) -> QuerySet[Refund]:
         mine |= Q(payment__order__user=request.user)
     public_id = order_of_token(request)
     if public_id:
-        mine |= Q(payment__order__public_id=public_id)
+        mine |= Q(payment__order__public_id=public_id, payment__order__erased_at=None)
     return Refund.objects.filter(mine)
 
 

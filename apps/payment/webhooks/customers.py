@@ -57,7 +57,7 @@ def on_customer_updated(event: Event) -> Outcome:
     known = StripeCustomer.objects.filter(stripe_customer_id=customer.id).select_related("user").first()
     if known is None:
         return NOT_OURS
-    if (customer.email, customer.name) != (known.user.email, known.user.name):
+    if known.erased_at is None and (customer.email, customer.name) != (known.user.email, known.user.name):
         StripeCustomer.objects.filter(pk=known.pk).update(stale=True)
     return None
 

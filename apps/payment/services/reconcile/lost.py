@@ -18,8 +18,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.accounts.privacy.names import was_erased
 from apps.catalog.models import ProductVariant
 from apps.common import tokens
+from apps.common.retention import kept_since
 from apps.orders.models import Order
 from apps.orders.services.lifecycle import lock_order
 from apps.orders.services.restoring import (
@@ -68,8 +70,8 @@ def settle_lost(report: Report, told: Told) -> None:
     if Payment.objects.filter(reference=told.reference).exists():
         return
     told = retrieve(told)
-    if is_over(told):
-        return
+    if is_over(told) or told.created < kept_since():
+        return  # what is older than records are kept was let go
     order = Order.objects.filter(public_id=public_id).first()
     if order is not None:
         _settle_lost_attempt(report, order, told)
@@ -144,6 +146,8 @@ def _lost_order(public_id: str, told: Told, intent: PaymentIntent | None, accoun
     email, address = _contact(told, intent)
     if account is not None:
         email = email or account.user.email
+    if was_erased(email, at=told.created):
+        raise NotRestorable("its buyer is forgotten")
     if not email and isinstance(told, PaymentIntent) and is_open(told):
         raise NotRestorable("its e-mail address is not known")
     ships = ProductVariant.objects.filter(sku__in=[line.sku for line in lines], product__kind="physical").exists()
@@ -230,6 +234,7 @@ def _write_attempt(order: Order, told: Told) -> Payment:
         session_status=session.status if session else "",
         session_payment_status=session.payment_status if session else "",
         session_expires_at=session.expires_at if session else None,
+        erased_at=order.erased_at,
     )
     Payment.objects.filter(pk=payment.pk).update(created_at=told.created)
     write_log(payment, "restored", before="", object_id=told.id)
