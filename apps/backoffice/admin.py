@@ -17,11 +17,12 @@ from django.utils.safestring import SafeString
 from apps.accounts.admin import GroupAdmin
 from apps.audit.selectors import entries_of
 from apps.backoffice.roles import ROLES
+from apps.common.admin import MajorUnits, ReadOnlyAdmin
 from apps.common.errors import DomainError
 from apps.payment.admin.cases import AttentionCaseAdmin
 from apps.payment.admin.forms import NoteForm
 from apps.payment.admin.pages import address_of, opens_page, posted, staff_of
-from apps.payment.models import AttentionCase
+from apps.payment.models import AttentionCase, BalanceEntry
 from apps.payment.services.cases import take_case
 
 for model in (Group, AttentionCase):
@@ -129,3 +130,21 @@ class CaseAdmin(AttentionCaseAdmin):
             "help": help,
         }
         return TemplateResponse(request, "backoffice/case_step.html", context)
+
+
+@admin.register(BalanceEntry)
+class BalanceEntryAdmin(MajorUnits, ReadOnlyAdmin):
+    """What Stripe booked, in the currency that the account settles in."""
+
+    list_display = ("created", "kind", "payment", "booked", "charged_fee", "left", "currency", "payout_id")
+    list_filter = (("payment", admin.EmptyFieldListFilter), "created")
+    search_fields = (
+        "stripe_id__exact",
+        "source_id__exact",
+        "payout_id__exact",
+        "payment__order__number__startswith",
+    )
+    date_hierarchy = "created"
+    list_select_related = ("payment",)
+    exclude = ("amount", "fee", "net")
+    money_fields = {"booked": "amount", "charged_fee": "fee", "left": "net"}

@@ -11,6 +11,7 @@ from django.urls import reverse
 PAGES = (
     # Title, address, the right that opens it, icon.
     ("Dashboard", "admin:index", "", "space_dashboard"),
+    ("Exports", "admin:exports", "backoffice.export_books", "download"),
     ("Checks", "admin:checks", "payment.view_checkrun", "fact_check"),
 )
 GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
@@ -23,6 +24,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("payment.dispute", "gavel"),
             ("payment.attentioncase", "flag"),
             ("invoices.document", "description"),
+            ("payment.balanceentry", "account_balance"),
             ("enrollment.enrollment", "school"),
         ),
     ),

@@ -9,7 +9,7 @@ from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.db.models.base import ModelBase
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
@@ -50,7 +50,11 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return answer
 
     def extra_urls(self) -> list[URLPattern]:
-        return [path("checks/", self.admin_view(self.checks), name="checks")]
+        return [
+            path("checks/", self.admin_view(self.checks), name="checks"),
+            path("exports/", self.admin_view(self.exports), name="exports"),
+            path("exports/month-end/", self.admin_view(self.month_end), name="month_end"),
+        ]
 
     def checks(self, request: HttpRequest) -> TemplateResponse:
         """What the shop found when it last looked at itself."""
@@ -60,3 +64,13 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             raise PermissionDenied
         context = {**self.each_context(request), "title": "Checks", "checks": checks()}
         return TemplateResponse(request, "backoffice/checks.html", context)
+
+    def exports(self, request: HttpRequest) -> HttpResponseBase:
+        from apps.backoffice.exports.views import exports
+
+        return exports(self, request)
+
+    def month_end(self, request: HttpRequest) -> HttpResponseBase:
+        from apps.backoffice.exports.views import month_report
+
+        return month_report(self, request)

@@ -33,6 +33,7 @@ SHOP = {
     "inventory.stockmovement",
     "orders.order",
     "payment.attentioncase",
+    "payment.balanceentry",
     "payment.dispute",
     "payment.payment",
     "payment.paymentmethod",
