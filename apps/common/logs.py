@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from django.http import HttpRequest
 
 SECRET = re.compile(
     r"(?:sk|rk)_(?:test|live)_\w+|whsec_\w+|(?:pi|seti|cs)_\w+_secret_\w+"
@@ -34,8 +35,11 @@ def leave_client_out(logger: Any, name: str, event: MutableMapping[str, Any]) ->
     """Drop the address and the browser of whoever asked, and what was asked for: staff search for people by name."""
     event.pop("ip", None)
     event.pop("user_agent", None)
-    if isinstance(event.get("request"), str):
-        event["request"] = event["request"].partition("?")[0]
+    request = event.get("request")
+    if isinstance(request, HttpRequest):
+        event["request"] = f"{request.method} {request.path}"
+    elif isinstance(request, str):
+        event["request"] = request.partition("?")[0]
     return event
 
 

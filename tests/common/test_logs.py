@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from django.test import RequestFactory
 
 from apps.common.logs import blank, console_formatter, json_formatter
 
@@ -32,6 +33,13 @@ def test_what_was_asked_for_and_from_where_is_left_out(name: str) -> None:
     assert "GET /admin/accounts/user/" in told
     assert "Lovelace" not in told
     assert "203.0.113.7" not in told
+
+
+def test_a_request_that_django_logs_is_shown_without_its_query() -> None:
+    request = RequestFactory().get("/admin/orders/", {"q": "Lovelace"})
+    told = line(console_formatter(), "Not Found: %s", request=request)
+    assert "GET /admin/orders/" in told
+    assert "Lovelace" not in told
 
 
 def test_rows_that_postgresql_quotes_are_blanked() -> None:
