@@ -159,9 +159,9 @@ function documents(papers) {
     {},
     h("h2", {}, "Documents"),
     papers.map((paper) => {
-      const button = h("button", { type: "button", class: "link" }, `${PAPERS[paper.kind]} ${paper.number}`);
+      const button = h("button", { type: "button" }, `${PAPERS[paper.kind]} ${paper.number}`);
       button.addEventListener("click", () => download(button, paper));
-      return h("p", {}, button);
+      return h("p", { class: "links" }, button);
     }),
   );
 }
