@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from apps.common import stopping
+from apps.common import logs, stopping
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.webhooks import inbox
@@ -98,6 +100,22 @@ def test_event_that_kills_its_worker_every_time_is_given_up_and_takes_no_other_w
     others = StripeWebhookEvent.objects.exclude(stripe_id="evt_2").order_by("stripe_id")
     # The two after it were in the batch of the first death, and in no other.
     assert [(event.state, event.attempts) for event in others] == [("ignored", 1), ("ignored", 2), ("ignored", 2)]
+
+
+def test_log_lines_of_an_event_carry_its_id(handled: list[str]) -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logs.json_formatter())
+    logger = logging.getLogger("apps.payment.webhooks.inbox")
+    logger.addHandler(handler)
+    try:
+        store("evt_bad_1")
+        inbox.process_due()
+    finally:
+        logger.removeHandler(handler)
+    line = json.loads(written.getvalue())
+    assert (line["event"], line["stripe_event"], line["type"]) == ("event_failed", "evt_bad_1", KIND)
+    assert "ValueError: this cannot be digested" in line["exception"]
 
 
 @pytest.fixture

@@ -46,6 +46,9 @@ def broker(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.Mo
             known.pop(queue.name)
             queue(channel).delete()
         exchange(channel).delete()
+        if request.param.startswith("redis"):
+            client = channel.client
+            client.delete(*client.keys(f"*{prefix}*"))
 
 
 Start = Callable[..., Process]

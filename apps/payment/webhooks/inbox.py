@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from apps.accounts.privacy.names import of_erased
 from apps.common import leases, stopping
@@ -101,7 +102,7 @@ def wake(stripe_id: str) -> None:
     try:
         _wake(stripe_id)
     except Exception:
-        logger.exception("wake_failed", extra={"event": stripe_id})
+        logger.exception("wake_failed", extra={"stripe_event": stripe_id})
 
 
 def try_at_once(stripe_id: str) -> None:
@@ -168,7 +169,15 @@ def _forget_person(event: StripeWebhookEvent) -> None:
 
 
 def _work_on(event: StripeWebhookEvent, *, may_ask: bool = True) -> bool:
-    """Run the handler of an event that is ours and keep what came of it. Returns whether Stripe answers, if asked."""
+    """Run the handler of an event that is ours and keep what came of it. Returns whether Stripe answers, if asked.
+
+    Every log line that is written meanwhile carries the event's id.
+    """
+    with bound_contextvars(stripe_event=event.stripe_id):
+        return _try(event, may_ask=may_ask)
+
+
+def _try(event: StripeWebhookEvent, *, may_ask: bool) -> bool:
     _forget_person(event)
     if event.attempts > MAX_ATTEMPTS:
         _give_up_after_deaths(event)
@@ -179,14 +188,14 @@ def _work_on(event: StripeWebhookEvent, *, may_ask: bool = True) -> bool:
     try:
         _handle(event)
     except LeaseLost:
-        logger.warning("event_taken_over", extra={"event": event.stripe_id, "type": event.type})
+        logger.warning("event_taken_over", extra={"type": event.type})
     except UnknownPayment as unknown:
         _park(event, str(unknown))
     except StripeUnavailable:
         _wait_for_stripe(event)
         return False
     except Exception:  # a handler may fail in any way; the row keeps the reason
-        logger.warning("event_failed", extra={"event": event.stripe_id, "type": event.type}, exc_info=True)
+        logger.warning("event_failed", extra={"type": event.type}, exc_info=True)
         _retry_later(event, traceback.format_exc())
     return may_ask
 
@@ -267,7 +276,7 @@ def _retry_later(event: StripeWebhookEvent, error: str) -> None:
 
 def _give_up_after_deaths(event: StripeWebhookEvent) -> None:
     """Every try before ended without an outcome: the process that worked on it was killed, perhaps by it."""
-    logger.error("event_kills_workers", extra={"event": event.stripe_id, "type": event.type})
+    logger.error("event_kills_workers", extra={"type": event.type})
     leases.held(event).update(
         state=State.DEAD,
         reason="the process that worked on it died every time",
