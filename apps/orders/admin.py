@@ -104,7 +104,7 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
             "orders_order_ship": order is not None and can_ship(order),
             "orders_order_deliver": order is not None and can_deliver(order),
         }
-        return [step for step in found if ready[step.action_name]]
+        return [step for step in found if ready.get(step.action_name, True)]
 
     def has_fulfil_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm("orders.fulfil_order"))

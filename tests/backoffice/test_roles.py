@@ -73,8 +73,18 @@ ADDS = {
     "owner": {*CATALOGUE, "accounts.user", "auth.group"},
 }
 DOINGS = {
-    "viewer": set(),
-    "support": {"ship", "deliver", "send mail again", "solve", "take", "note", "cancel by API"},
+    "viewer": {"read the story"},
+    "support": {
+        "read the story",
+        "cancel",
+        "ship",
+        "deliver",
+        "send mail again",
+        "solve",
+        "take",
+        "note",
+        "cancel by API",
+    },
     "finance": {
         *(
             "refund",
@@ -89,11 +99,22 @@ DOINGS = {
             "note",
             "replay",
         ),
-        "refund by API",
+        *("refund by API", "read the story"),
     },
     "catalogue": set(),
     "owner": {
-        *("ship", "deliver", "send mail again", "solve", "take", "note", "cancel by API", "refund by API"),
+        *(
+            "read the story",
+            "cancel",
+            "ship",
+            "deliver",
+            "send mail again",
+            "solve",
+            "take",
+            "note",
+            "cancel by API",
+            "refund by API",
+        ),
         *("refund", "refund many", "approve", "reject", "assign", "capture", "release", "replay"),
     },
 }
@@ -155,6 +176,8 @@ def test_role_does_exactly_what_it_may(role: str, shop: Shop, stripe_sandbox: St
     answers = {
         "ship": client.get(f"{orders}{order.pk}/ship/").status_code,
         "deliver": client.get(f"{orders}{order.pk}/deliver/").status_code,
+        "cancel": client.get(f"{orders}{order.pk}/cancel/").status_code,
+        "read the story": client.get(f"{orders}{order.pk}/timeline/").status_code,
         "refund": client.get(f"{payments}{payment.pk}/refund/").status_code,
         "refund many": client.post(f"{payments}process-refunds/", {}).status_code,
         "capture": client.get(f"{payments}{payment.pk}/capture/").status_code,
