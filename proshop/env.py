@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -88,6 +89,17 @@ def stripe_value(names: tuple[str, ...], payment_env: str) -> str:
         if picked:
             return picked
     return ""
+
+
+def broker(name: str) -> str:
+    """A broker's address, or nothing. It may hold a password, so it is never repeated."""
+    url = text(name)
+    scheme = url.partition(":")[0]
+    if url and scheme not in ("amqp", "amqps", "redis", "rediss"):
+        raise ImproperlyConfigured(f"{name} takes amqp://user:password@host:port// or redis://host:port/number.")
+    if scheme.startswith("redis") and find_spec("redis") is None:
+        raise ImproperlyConfigured(f"{name} names Redis, whose library is in requirements/production.txt.")
+    return url
 
 
 def origin(name: str, default: str = "") -> str:

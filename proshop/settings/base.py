@@ -248,7 +248,7 @@ STRIPE_CALLS_AT_ONCE = env.integer("STRIPE_CALLS_AT_ONCE", 2, least=1)
 
 # Work behind the request
 
-CELERY_BROKER_URL = env.text("CELERY_BROKER_URL")
+CELERY_BROKER_URL = env.broker("CELERY_BROKER_URL")
 CELERY_QUEUE_PREFIX = env.text("CELERY_QUEUE_PREFIX", "proshop")
 
 # Mail, files, words

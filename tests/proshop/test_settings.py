@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
+from proshop import env
 from proshop.settings.base import database
 
 
@@ -24,6 +26,29 @@ def test_postgresql_is_given_up_in_time_by_the_web(monkeypatch: pytest.MonkeyPat
     assert (worker["CONN_MAX_AGE"], worker["CONN_HEALTH_CHECKS"]) == (60, True)
     monkeypatch.setenv("PROSHOP_ROLE", "web")
     assert "statement_timeout=5000" in database(url)["OPTIONS"]["options"]
+
+
+@pytest.mark.parametrize(
+    "url", ["", "amqp://u:p@host:5672//", "amqps://u:p@host//", "redis://host:6379/1", "rediss://:p@host/0"]
+)
+def test_addresses_of_brokers(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", url)
+    assert env.broker("CELERY_BROKER_URL") == url
+
+
+@pytest.mark.parametrize("url", ["http://u:hidden@host", "rabbitmq", "sqla+sqlite:///hidden"])
+def test_what_is_no_broker_is_refused_without_repeating_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", url)
+    with pytest.raises(ImproperlyConfigured, match="CELERY_BROKER_URL takes amqp://") as refusal:
+        env.broker("CELERY_BROKER_URL")
+    assert "hidden" not in str(refusal.value)
+
+
+def test_redis_without_its_library_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://host:6379/1")
+    monkeypatch.setattr(env, "find_spec", lambda name: None)
+    with pytest.raises(ImproperlyConfigured, match=r"requirements/production\.txt"):
+        env.broker("CELERY_BROKER_URL")
 
 
 def test_the_driver_is_psycopg2() -> None:

@@ -28,7 +28,7 @@ def test_every_variable_of_the_contract_is_there() -> None:
 
 def test_every_variable_that_the_settings_read_is_there() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "proshop").rglob("*.py"))
-    read = set(re.findall(r"env\.(?:text|flag|integer|words|choice|origin|rate)\(\s*\"([A-Z_]+)\"", source))
+    read = set(re.findall(r"env\.(?:text|flag|integer|words|choice|origin|rate|broker)\(\s*\"([A-Z_]+)\"", source))
     named = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", example()))
 
     assert len(read) > 20
