@@ -5,9 +5,6 @@ Every field that a person can fill in holds a word. The whole database and the l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,14 +13,13 @@ from django.db import connection, transaction
 
 from apps.accounts.models import Erasure, User
 from apps.accounts.privacy import erasing
-from apps.accounts.privacy.holders import holders
 from apps.audit.keeping import CLOSE, OPEN
 from apps.orders.models import Order
 from apps.payment.models import Payment, PaymentMethod, StripeCustomer, StripeWebhookEvent
 from apps.payment.services.reconcile import reconcile
 from apps.payment.webhooks import inbox
 from tests.privacy.person import Life, live
-from tests.privacy.search import EMAIL, WORD, books, found_in_database, logs
+from tests.privacy.search import EMAIL, WORD, books, erasing_otherwise, found_in_database, logs
 from tests.support.backup import Tables, restore, tables
 from tests.support.shop import Stripe, deliver, work
 
@@ -103,17 +99,6 @@ def test_forgotten_person_is_in_issued_documents_alone(stripe_sandbox: Stripe, t
     assert friend.payments.get().receipt_url.startswith("http"), "what is the friend's stays"
 
 
-@contextmanager
-def unplugged(name: str) -> Iterator[None]:
-    """The app of this name does not forget."""
-    place = next(number for number, holder in enumerate(holders) if holder.name == name)
-    whole, holders[place] = holders[place], replace(holders[place], erase=lambda subject: None)
-    try:
-        yield
-    finally:
-        holders[place] = whole
-
-
 def put_back(backup: Tables) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(OPEN[connection.vendor])
@@ -135,7 +120,7 @@ def test_search_finds_what_one_part_forgot_to_forget(
         "mails": {"notifications_mail"},
     }
     for name, expected in left.items():
-        with unplugged(name):
+        with erasing_otherwise(name, lambda subject: None):
             call_command("erase_customer", EMAIL)
         assert expected <= set(found_in_database()), name
         put_back(backup)
