@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,8 @@ from kombu.exceptions import OperationalError as BrokerFailure
 
 from proshop import celery, work
 from proshop.celery import EVENTS_QUEUE, WORK_QUEUE, app
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -113,3 +119,11 @@ def test_worker_and_beat_refuse_to_start_without_a_broker_or_with_an_unsafe_set_
     settings.STRIPE_WEBHOOK_SECRETS = []
     with pytest.raises(SystemExit, match="STRIPE_WEBHOOK_SECRET is empty"):
         start.send(sender=None)
+
+
+def test_shop_without_a_broker_loads_no_celery() -> None:
+    """The demo and a small shop pay neither its memory nor its start-up time."""
+    code = "import django, sys; django.setup(); import proshop.urls; print({'celery', 'kombu'} & {*sys.modules})"
+    env = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "proshop.settings.test"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
