@@ -72,7 +72,7 @@ def _export(subject: Subject) -> dict[str, Any]:
         ],
         "cases": list(_cases(payments).values("kind", "detail", "note", "opened_at", "solved_at")),
         "saved_methods": list(_methods(subject).values(*saved)),
-        "events": [json.loads(payload) for payload in _events(subject).values_list("payload", flat=True)],
+        "events": [json.loads(payload) for payload in _events(subject, payments).values_list("payload", flat=True)],
     }
 
 
@@ -95,7 +95,7 @@ def _rows(subject: Subject) -> Sequence[Rows]:
         Rows("refunds", "description and note; amounts stay", Refund.objects.filter(payment__in=payments)),
         Rows("disputes", "the draft of evidence; amounts stay", Dispute.objects.filter(payment__in=payments)),
         Rows("cases", "people's notes", _cases(payments)),
-        Rows("stored events", "all but ids, amounts, times and states", _events(subject).filter(trimmed_at=None)),
+        Rows("stored events", "all but ids, amounts, times and states", _whole_events(subject)),
         Rows("saved methods", "last four digits and expiry", _methods(subject)),
         Rows("customers at Stripe", "deleted there", _customers(subject)),
         Rows("idempotency keys", "deleted", _keys(subject)),
@@ -118,7 +118,7 @@ def _erase(subject: Subject) -> None:
             state=PaymentMethod.State.REMOVED, is_default=False, last4="", exp_month=None, exp_year=None
         )
         _customers(subject).filter(erased_at=None).update(request_params="{}", stale=False, erased_at=now)
-    untrimmed = list(_events(subject).filter(trimmed_at=None).values_list("pk", flat=True))
+    untrimmed = list(_whole_events(subject).values_list("pk", flat=True))
     for start in range(0, len(untrimmed), CHUNK):
         for event in StripeWebhookEvent.objects.filter(pk__in=untrimmed[start : start + CHUNK]):
             trim(event)
@@ -164,8 +164,12 @@ def _obstacles(subject: Subject) -> list[str]:
 
 def _names(subject: Subject) -> Iterable[str]:
     """What Stripe calls their payments, refunds, disputes, customers and methods."""
-    payments = _payments(subject)
-    columns = ("reference", "stripe_session_id", "stripe_payment_intent_id", "stripe_charge_id", "stripe_customer_id")
+    return _names_with(subject, _payments(subject))
+
+
+def _names_with(subject: Subject, payments: QuerySet[Payment]) -> Iterable[str]:
+    # Not the customer of a payment: whoever holds an order's token may have paid for it.
+    columns = ("reference", "stripe_session_id", "stripe_payment_intent_id", "stripe_charge_id")
     for row in payments.values_list(*columns):
         yield from filter(None, row)
     lists = (
@@ -208,11 +212,16 @@ def _own(rows: QuerySet[Any], subject: Subject) -> QuerySet[Any]:
     return rows.none() if subject.user_id is None else rows.filter(user=subject.user_id)
 
 
-def _events(subject: Subject) -> QuerySet[StripeWebhookEvent]:
-    names = sorted(set(_names(subject)))
-    logged = PaymentLog.objects.filter(payment__in=_payments(subject)).exclude(event_id="").values("event_id")
+def _events(subject: Subject, payments: QuerySet[Payment]) -> QuerySet[StripeWebhookEvent]:
+    """Events about these payments, and about the person's customer and methods."""
+    names = sorted(set(_names_with(subject, payments)))
+    logged = PaymentLog.objects.filter(payment__in=payments).exclude(event_id="").values("event_id")
     about = Q(about__in=names) | Q(object_id__in=names) | Q(stripe_id__in=logged)
     return StripeWebhookEvent.objects.filter(about).order_by("pk")
+
+
+def _whole_events(subject: Subject) -> QuerySet[StripeWebhookEvent]:
+    return _events(subject, _payments(subject)).filter(trimmed_at=None)
 
 
 def _keys(subject: Subject) -> QuerySet[IdempotencyKey]:

@@ -427,6 +427,34 @@ def test_learning_goes_on_under_the_pseudonym(stripe_sandbox: Stripe, track: Any
     assert ADA in note.content, "a credit note names the buyer as its invoice does"
 
 
+def test_friend_whose_order_names_the_person_keeps_what_is_theirs(stripe_sandbox: Stripe, ada: User) -> None:
+    """The order names Ada's address, and a friend paid for Ada's own: neither makes the friend's cards hers."""
+    friend = Shop(make_user("friend@example.com"))
+    friend.add(make_variant("PEN", kind="digital"))
+    bought = friend.checkout(email=ADA, save_payment_method=True).json()
+    stripe_sandbox.pay(bought["session_id"], "pm_card_mastercard")
+    stripe_sandbox.digest()
+    gift = Shop()
+    gift.add(make_variant("MUG"))
+    placed = gift.post("/api/orders/", {"email": ADA, "shipping_address": ADDRESS}).json()
+    token = {"X-Order-Token": placed["order_token"]}
+    session = friend.post("/api/payment/checkout/", {"order_number": placed["number"]}, **token).json()["session_id"]
+    stripe_sandbox.pay(session)
+    stripe_sandbox.digest()
+    command(ADA)
+    order = Order.objects.get(number=bought["order_number"])
+    payment = order.payments.get()
+    assert (order.email.endswith("@erased.invalid"), order.erased_at) == (True, None)
+    assert (payment.last4, payment.erased_at, payment.receipt_url != "") == ("4444", None, True)
+    assert friend.get(f"/api/orders/{order.number}/").status_code == 200
+    assert Order.objects.get(number=placed["number"]).erased_at is not None
+    card = PaymentMethod.objects.get(user__email="friend@example.com").stripe_payment_method_id
+    stripe_sandbox.sandbox.control(f"payment_methods/{card}/replace")
+    stripe_sandbox.digest()
+    told = stripe_sandbox.sandbox.get(f"/v1/payment_methods/{card}")["card"]["last4"]
+    assert [method["last4"] for method in friend.get("/api/payment/methods/").json()] == [told]
+
+
 def test_address_with_an_account_of_its_own_is_that_accounts(stripe_sandbox: Stripe, frontend: Shop) -> None:
     """Ada typed a friend's address into her order. The friend's sign-ins are the friend's."""
     friend = make_user("friend@example.com")
