@@ -40,6 +40,18 @@ def _trail_gives_way_between_tests() -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_emptied_quickly() -> Iterator[None]:
+    from django.test import TransactionTestCase
+
+    from tests.support import emptying
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
+    yield
+    patch.undo()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if connection.vendor == "postgresql":
         return

@@ -91,6 +91,7 @@ def test_guest_pays_in_the_frontends_own_form(
         "proshop_order_key": tokens.issue("stripe", payment.order.public_id),
         "proshop_payment": payment.reference,
         "proshop_lines_0": '[["MUG",2,1250]]',
+        "proshop_language": "en",
     }
 
     fill_in_form(stripe_sandbox, intent["id"], "pm_card_visa")
