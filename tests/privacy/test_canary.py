@@ -54,7 +54,6 @@ def test_forgotten_person_is_in_issued_documents_alone(stripe_sandbox: Stripe, t
             "accounts_user",
             "audit_auditentry",
             "axes_accessattempt",
-            "axes_accessfailurelog",
             "axes_accesslog",
             "common_idempotencykey",
             "django_admin_log",

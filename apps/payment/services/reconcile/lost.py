@@ -1,6 +1,6 @@
 """Sessions and intents of this shop that no attempt here knows, as after a backup was restored.
 
-What Stripe was told of the order is enough to write it again as it was (docs/adr/0007): number, lines, prices, contact
+What Stripe was told of the order is enough to write it again as it was (docs/adr/0012): number, lines, prices, contact
 and the id behind its token. Where something is missing nothing is made up: what can still be paid is closed at Stripe,
 and money that is there is left for a person.
 """
