@@ -180,6 +180,7 @@ def test_refund_that_fails_later_is_told_to_staff_and_in_plain_words_to_the_buye
     give_back(staff)
     assert told() == [(BUYER, "Your refund for order …")]
     stripe_sandbox.settle_later_work()
+    work()
     assert "came back to us: your bank could not pay it out." in outbox.outbox[-2].body + outbox.outbox[-1].body
     assert sorted(told()) == [
         (BUYER, "Your refund for order … did not go through"),

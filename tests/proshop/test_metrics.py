@@ -18,7 +18,7 @@ from apps.notifications.models import Mail
 from apps.outbox.models import Delivery
 from apps.payment.models import AttentionCase, CheckRun, Payment, StripeWebhookEvent
 from proshop import metrics
-from tests.support.shop import Shop, Stripe, make_variant
+from tests.support.shop import Shop, Stripe, make_variant, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -82,6 +82,7 @@ def test_what_happened_is_told(shop: Shop, stripe_sandbox: Stripe) -> None:
     mug = make_variant(stock=1)
     shop.add(mug)
     shop.buy(stripe_sandbox)
+    work()
     values = read()
     done = StripeWebhookEvent.objects.filter(state="done").count()
     assert done >= 1
