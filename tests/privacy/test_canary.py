@@ -69,6 +69,7 @@ def test_forgotten_person_is_in_issued_documents_alone(stripe_sandbox: Stripe, t
         }, "the word is everywhere, or the search would prove nothing"
         money, customer = books(), StripeCustomer.objects.get(user__email=EMAIL)
 
+        friends_receipt = Payment.objects.get(order__user__email="friend@example.com").receipt_url
         forget()
         assert found_in_database() == KEPT_BY_LAW
         assert books() == money
@@ -96,7 +97,8 @@ def test_forgotten_person_is_in_issued_documents_alone(stripe_sandbox: Stripe, t
     assert stripe_sandbox.sandbox.get(f"/v1/customers/{customer.stripe_customer_id}")["deleted"] is True
     friend = Order.objects.get(user__email="friend@example.com")
     assert (friend.email, friend.erased_at) == (person.email, None)
-    assert friend.payments.get().receipt_url.startswith("http"), "what is the friend's stays"
+    # The charge's event may not have come before; what was known of the friend's payment stays known.
+    assert friend.payments.get().receipt_url.startswith(friends_receipt), "what is the friend's stays"
 
 
 def put_back(backup: Tables) -> None:
