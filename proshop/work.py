@@ -28,6 +28,7 @@ from apps.payment.services.expiry import expire_due_orders
 from apps.payment.services.methods import finish_removals
 from apps.payment.services.provider import finish_unanswered
 from apps.payment.services.reconcile import reconcile_if_due
+from apps.payment.services.verifying import verify_if_due
 from apps.payment.services.watch import watch_the_quiet
 from apps.payment.webhooks import inbox
 from apps.payment.webhooks.trimming import trim_old
@@ -62,6 +63,7 @@ HOUSEKEEPING: dict[str, Job] = {
     "sign-ins": forget_old_sign_ins,
     "event payloads": trim_old,
     "reconcile": reconcile_if_due,
+    "verify": verify_if_due,
 }
 
 

@@ -134,7 +134,7 @@ def test_one_run_at_a_time(unheard: dict[str, Any]) -> None:
     assert run() == (1, "Another run goes on at this moment.\n")
     assert run("--dry-run")[0] == 1, "a dry run disturbs nobody"
     assert reconcile_if_due() == 0
-    CheckRun.objects.update(alive_at=timezone.now() - timedelta(minutes=16))
+    CheckRun.objects.update(alive_at=timezone.now() - timedelta(minutes=6))
     assert run()[0] == 0, "one that shows no sign of life was cut off"
     going_on.refresh_from_db()
     assert (going_on.ok, going_on.summary) == (False, {"cut_off": True})

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.payment.models import CheckRun
 
-SILENT_FOR = timedelta(minutes=15)
+SILENT_FOR = timedelta(minutes=5)
 """A run that has not shown itself for so long was cut off."""
 
 KEPT_FOR = timedelta(days=90)
