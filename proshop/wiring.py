@@ -13,6 +13,7 @@ def connect() -> None:
     from apps.accounts.privacy import account
     from apps.accounts.privacy.holders import holders
     from apps.accounts.registry import on_sign_in
+    from apps.accounts.sign_ins import NoteSignIn
     from apps.cart import privacy as cart_privacy
     from apps.cart.sign_in import MergeCart
     from apps.enrollment import invariants as enrollment_invariants
@@ -78,6 +79,7 @@ def connect() -> None:
     ]
     inbox.on_wake(wake)
     on_sign_in.append(MergeCart())
+    on_sign_in.append(NoteSignIn())
 
 
 def wake(stripe_id: str) -> None:

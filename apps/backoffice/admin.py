@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
@@ -14,10 +15,13 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from apps.accounts.admin import GroupAdmin
 from apps.audit.selectors import entries_of
 from apps.backoffice.roles import ROLES
+from apps.backoffice.second_factor.services import reset
 from apps.backoffice.selectors.search import orders_called
 from apps.backoffice.selectors.timeline import timeline, totals_of
 from apps.common.admin import MajorUnits, ReadOnlyAdmin
@@ -32,7 +36,7 @@ from apps.payment.services.cases import take_case
 from apps.payment.services.giving_back import sentence_of
 from apps.payment.services.ordering import cancel_order
 
-for model in (Group, AttentionCase, Order):
+for model in (Group, AttentionCase, Order, TOTPDevice, StaticDevice):
     admin.site.unregister(model)
 
 
@@ -222,3 +226,48 @@ class OrderPages(OrderAdmin):
         if not isinstance(order, Order):
             raise Http404
         return order
+
+
+@admin.register(TOTPDevice)
+class SecondFactorAdmin(ReadOnlyAdmin):
+    """Who has set up a second factor. Deleting one lets its owner set up another at the next sign-in."""
+
+    list_display = ("user", "confirmed", "created_at", "last_used_at")
+    search_fields = ("user__email__istartswith",)
+    list_select_related = ("user",)
+    fields = ("user", "confirmed", "created_at", "last_used_at")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("otp_totp.delete_totpdevice"))
+
+    def delete_model(self, request: HttpRequest, obj: TOTPDevice) -> None:
+        reset(obj.user)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[TOTPDevice]) -> None:
+        for device in queryset.select_related("user"):
+            reset(device.user)
+
+
+class SignInsAdmin(ReadOnlyAdmin):
+    """The log of sign-ins; it goes after 90 days."""
+
+    list_display = ("attempt_time", "username", "ip_address", "path_info", "user_agent")
+    list_filter = ("attempt_time",)
+    search_fields = ("username__istartswith", "ip_address__exact")
+    date_hierarchy = "attempt_time"
+    fields = ("attempt_time", "username", "ip_address", "path_info", "user_agent")
+
+
+admin.site.register(AccessLog, SignInsAdmin)
+admin.site.register(AccessFailureLog, SignInsAdmin)
+
+
+@admin.register(AccessAttempt)
+class LockedOutAdmin(SignInsAdmin):
+    """Wrong passwords since the last right one. Deleting a row lets the person try again at once."""
+
+    list_display = ("attempt_time", "username", "ip_address", "failures_since_start", "user_agent")
+    fields = (*SignInsAdmin.fields, "failures_since_start")  # type: ignore[assignment]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("axes.delete_accessattempt"))

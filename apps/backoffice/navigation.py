@@ -42,17 +42,32 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("accounts.user", "person"),
             ("auth.group", "shield_person"),
+            ("otp_totp.totpdevice", "phonelink_lock"),
             ("audit.auditentry", "history"),
+            ("axes.accesslog", "login"),
+            ("axes.accessfailurelog", "gpp_bad"),
+            ("axes.accessattempt", "lock"),
         ),
     ),
 )
 REST = "Machinery"
+TITLES = {
+    "otp_totp.totpdevice": "Second factors",
+    "axes.accesslog": "Sign-ins",
+    "axes.accessfailurelog": "Refused sign-ins",
+    "axes.accessattempt": "Wrong passwords",
+    "payment.attentioncase": "Cases",
+    "payment.stripewebhookevent": "Stripe's events",
+    "payment.balanceentry": "Stripe's balance",
+    "invoices.document": "Invoices",
+}
+"""Where the table's own name says too little."""
 
 
 def sidebar(site: AdminSite, request: HttpRequest) -> list[dict[str, Any]]:
     """Groups of links to what this person may open. What no group names stands in the last one."""
     lists = {
-        model["model"]._meta.label_lower: (str(model["name"]), model["admin_url"])
+        (label := model["model"]._meta.label_lower): (TITLES.get(label, str(model["name"])), model["admin_url"])
         for app in site.get_app_list(request)
         for model in app["models"]
         if model["admin_url"]

@@ -1,17 +1,26 @@
-"""The admin as this shop has it: every page keeps the trail, and the first one says what there is to do."""
+"""The admin as this shop has it: every page keeps the trail, and the first one says what there is to do.
+
+The site is made before there are models, so what reads them is imported where it is needed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
 from unfold.sites import UnfoldAdminSite
 
 from apps.audit.trail import View, keeping, kept
@@ -34,8 +43,34 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         super().register(models, keeping(admin_class or ModelAdmin), **options)
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
-        wrapped: View = super().admin_view(kept(view), cacheable)
-        return wrapped
+        """Nobody gets past the second factor where one is wanted, whichever page was asked for."""
+        inner: View = super().admin_view(kept(view), cacheable)
+
+        @wraps(inner)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            from apps.backoffice.second_factor.services import is_wanted
+
+            if is_wanted(request):
+                return redirect(f"{reverse('admin:second_factor')}?{urlencode({'next': request.get_full_path()})}")
+            return inner(request, *args, **kwargs)
+
+        return guarded
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """Who has given the password already goes on to the second factor."""
+        from apps.backoffice.second_factor.services import is_wanted
+
+        if request.method == "GET" and is_wanted(request):
+            return redirect("admin:second_factor")
+        answer: HttpResponseBase = super().login(request, extra_context)
+        return answer
+
+    @method_decorator(never_cache)
+    @method_decorator(csrf_protect)
+    def second_factor(self, request: HttpRequest) -> HttpResponseBase:
+        from apps.backoffice.second_factor.views import second_factor
+
+        return second_factor(self, request)
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         return [
@@ -43,7 +78,7 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         ]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        from apps.backoffice.dashboard import dashboard  # the site is made before there are models
+        from apps.backoffice.dashboard import dashboard
 
         shown = dashboard(request.user)  # type: ignore[arg-type]
         answer: TemplateResponse = super().index(request, {**shown, **(extra_context or {})})
@@ -51,6 +86,7 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def extra_urls(self) -> list[URLPattern]:
         return [
+            path("second-factor/", self.second_factor, name="second_factor"),
             path("checks/", self.admin_view(self.checks), name="checks"),
             path("exports/", self.admin_view(self.exports), name="exports"),
             path("exports/month-end/", self.admin_view(self.month_end), name="month_end"),

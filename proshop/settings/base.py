@@ -56,6 +56,9 @@ INSTALLED_APPS = [
     "corsheaders",
     "csp",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "django_structlog",
     "apps.common",
     "apps.outbox",
@@ -86,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.common.middleware.ContentSecurityPolicy",
@@ -218,6 +222,7 @@ LOW_STOCK = env.integer("LOW_STOCK", 5)
 RETENTION_YEARS = env.integer("RETENTION_YEARS", 7, least=1)
 SELLER_NAME = env.text("SELLER_NAME", "Proshop")
 SELLER_ADDRESS = env.text("SELLER_ADDRESS")
+OTP_TOTP_ISSUER = SELLER_NAME
 SELLER_TAX_ID = env.text("SELLER_TAX_ID")
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
@@ -287,6 +292,11 @@ AXES_ENABLED = RATE_LIMITS
 AXES_VERBOSE = False
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "apps.common.client.address"
+AXES_ENABLE_ACCESS_FAILURE_LOG = True
+AXES_ENABLE_ADMIN = False  # apps/backoffice shows the log of sign-ins
+
+# Whoever may sign in to the admin needs a code besides the password, there and for what staff can do over the API.
+STAFF_SECOND_FACTOR = env.flag("STAFF_SECOND_FACTOR", not DEBUG)
 
 UNFOLD = {"SITE_TITLE": "Proshop", "SITE_HEADER": "Proshop", "SHOW_VIEW_ON_SITE": False}
 

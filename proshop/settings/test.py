@@ -19,6 +19,7 @@ TEST_ENVIRONMENT = {
     "STRIPE_CALLS_AT_ONCE": "64",
     "STOREFRONT": "on",
     "RATE_LIMITS": "off",
+    "STAFF_SECOND_FACTOR": "off",
     "EMAIL_URL": "memory:",
     "LOG_LEVEL": "WARNING",
     "DATABASE_URL": os.environ.get("TEST_DATABASE_URL", ""),

@@ -55,6 +55,7 @@ OWNERS = {
     "invoices.document",
     "knox.authtoken",
     "notifications.mail",
+    "otp_totp.totpdevice",
     "outbox.delivery",
 }
 CATALOGUE = {"catalog.category", "catalog.product", "catalog.productvariant", "enrollment.track"}

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from rest_framework.request import Request
 
+from apps.accounts.second_factor import has_shown_second_factor
 from apps.cart.models import Cart
 from apps.common import limits, tokens
 from apps.common.client import network
@@ -53,8 +54,11 @@ def payment_of(request: Request, payment_id: int, *, permission: str = "") -> Pa
 
 
 def is_staff_with(request: Request, permission: str) -> bool:
+    """Staff with a permission, in a session that has shown the second factor where one is wanted."""
     user = request.user
-    return bool(user and user.is_authenticated and user.is_staff and user.has_perm(permission))
+    return bool(
+        user and user.is_authenticated and user.is_staff and user.has_perm(permission) and has_shown_second_factor(user)
+    )
 
 
 def caller_of(request: Request, *, cart: Cart | None = None, order: Order | None = None) -> str | None:
