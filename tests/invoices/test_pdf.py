@@ -17,6 +17,7 @@ import time_machine
 from django.core.checks import run_checks
 from PIL import Image, ImageChops
 
+from apps.invoices import pdf
 from apps.invoices.models import Document
 from apps.invoices.pdf import Page, print_page, printable
 from apps.invoices.services.issuing import issue_for_refund, issue_invoice
@@ -264,6 +265,24 @@ def test_other_fonts_draw_what_the_first_has_no_glyph_for(settings: Any, tmp_pat
     assert line == "x \U00010380 \ufffd"
 
 
+def test_small_fonts_print_what_the_whole_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = "".join(chr(code) for first, last in pdf.LATIN for code in range(first, last + 1))
+    rows = [[letters[start : start + 40], "1", "€1.00", "€1.00"] for start in range(0, len(letters), 40)]
+    what = page(title=letters, heads=[letters[70:], "", "", ""], rows=rows)
+    assert pdf.is_latin(what)
+    small = printed(what)
+    monkeypatch.setattr(pdf, "is_latin", lambda page: False)
+    assert printed(what) == small
+
+
+@pytest.mark.parametrize("text", ["Ελλη", "e\u0301", "\u05d0", "漢", "\ue0f0"])
+@pytest.mark.parametrize("part", ["title", "buyer", "rows", "total", "closing"])
+def test_one_character_of_another_script_takes_the_whole_fonts(text: str, part: str) -> None:
+    changes: dict[str, Any] = {"rows": [["Mug", text, "", ""]], "total": ("Total", text)}
+    assert pdf.is_latin(page())
+    assert not pdf.is_latin(page(**{part: changes.get(part, text if part == "title" else [text])}))
+
+
 def test_font_that_cannot_be_read_is_left_out_and_named_at_start_up(
     settings: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,7 +290,7 @@ def test_font_that_cannot_be_read_is_left_out_and_named_at_start_up(
     broken.write_bytes(b"no font")
     settings.INVOICE_FONTS = ["/nowhere/font.ttf", str(broken)]
     with caplog.at_level(logging.WARNING):
-        assert text_of(printed(page()))[0] == "Proshop"
+        assert text_of(printed(page(buyer=["漢"])))[0] == "Proshop"
     assert [record.message for record in caplog.records] == ["invoice_font_unreadable"] * 2
     found = [str(check.msg) for check in run_checks() if check.id == "invoices.W001"]
     assert [message.split(" cannot be used")[0] for message in found] == [
