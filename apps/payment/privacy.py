@@ -30,7 +30,7 @@ from apps.payment.models import (
     StripeCustomer,
     StripeWebhookEvent,
 )
-from apps.payment.webhooks.trimming import trim
+from apps.payment.webhooks.trimming import trim_for_forgotten
 
 CHUNK = 200
 
@@ -121,7 +121,7 @@ def _erase(subject: Subject) -> None:
     untrimmed = list(_whole_events(subject).values_list("pk", flat=True))
     for start in range(0, len(untrimmed), CHUNK):
         for event in StripeWebhookEvent.objects.filter(pk__in=untrimmed[start : start + CHUNK]):
-            trim(event)
+            trim_for_forgotten(event)
 
 
 def _export_customers(subject: Subject) -> list[Any]:

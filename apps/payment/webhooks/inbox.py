@@ -29,7 +29,7 @@ from apps.payment.services.settlement import UnknownPayment
 from apps.payment.webhooks.handlers import HANDLERS
 from apps.payment.webhooks.handling import Ignored
 from apps.payment.webhooks.snapshots import as_text, subject_of, trimmed
-from apps.payment.webhooks.trimming import trim, trimmed_columns
+from apps.payment.webhooks.trimming import trim_for_forgotten, trimmed_columns
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def _known_by_person(events: QuerySet[StripeWebhookEvent]) -> QuerySet[StripeWeb
 def _forget_person(event: StripeWebhookEvent) -> None:
     """A late event brings nothing back: before anybody reads it, all that tells of a forgotten person is gone."""
     if event.of_erased and event.trimmed_at is None:  # type: ignore[attr-defined]
-        trim(event)
+        trim_for_forgotten(event)
 
 
 def _work_on(event: StripeWebhookEvent, *, may_ask: bool = True) -> bool:

@@ -25,6 +25,9 @@ KEPT_TEXTS = frozenset(
 )
 """Fields whose text says nothing of a person. Every other text of a trimmed event is blank, whatever it is called."""
 
+RECEIPT = frozenset(("last4", "receipt_url"))
+"""What a payment's own buyer sees of its charge."""
+
 PERSONAL_PARTS = frozenset(
     (
         "billing_details customer_details collected_information shipping shipping_details address evidence "
@@ -73,9 +76,9 @@ def as_text(event: Mapping[str, Any]) -> str:
     return json.dumps(event, separators=(",", ":"))
 
 
-def trimmed(event: Mapping[str, Any]) -> dict[str, Any]:
+def trimmed(event: Mapping[str, Any], *, kept: frozenset[str] = KEPT_TEXTS) -> dict[str, Any]:
     """The event with its ids, amounts, times and states. A handler digests it as it does the whole one."""
-    return {name: _trim(name, value, 1) for name, value in event.items()}
+    return {name: _trim(name, value, kept, 1) for name, value in event.items()}
 
 
 def subject_of(event: Mapping[str, Any]) -> str:
@@ -93,16 +96,16 @@ def subject_of(event: Mapping[str, Any]) -> str:
     return next((name for name in found if name), "")
 
 
-def _trim(name: str, value: Any, depth: int) -> Any:
+def _trim(name: str, value: Any, kept: frozenset[str], depth: int) -> Any:
     if name in PERSONAL_PARTS or depth > DEEPEST:
         return None
     if isinstance(value, dict):
         if name == "metadata":
             return {key: text for key, text in value.items() if key.startswith(OURS) and isinstance(text, str)}
-        return {key: _trim(key, each, depth + 1) for key, each in value.items()}
+        return {key: _trim(key, each, kept, depth + 1) for key, each in value.items()}
     if isinstance(value, list):
-        return [_trim(name, each, depth + 1) for each in value]
-    if not isinstance(value, str) or name in KEPT_TEXTS:
+        return [_trim(name, each, kept, depth + 1) for each in value]
+    if not isinstance(value, str) or name in kept:
         return value
     return value if name == "client_reference_id" and value.startswith(REFERENCE_PREFIX) else ""
 
