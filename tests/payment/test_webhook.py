@@ -11,11 +11,12 @@ import stripe
 from django.db import OperationalError
 from django.test import Client
 
+from apps.orders.models import Order
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.webhooks import inbox
 from apps.payment.webhooks.handling import of_snapshot
 from tests.support.sandbox import WEBHOOK_SECRET
-from tests.support.shop import deliver, sign
+from tests.support.shop import Shop, Stripe, deliver, make_variant, sign
 
 PATH = "/api/payment/webhook/"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,6 +32,10 @@ def event(**changes: Any) -> dict[str, Any]:
         "created": 1_790_000_000,
         "data": {"object": {"id": "cus_1", "object": "customer"}},
     } | changes
+
+
+def nested(levels: int) -> Any:
+    return [nested(levels - 1)] if levels else []
 
 
 def post(payload: bytes, header: str | None, path: str = PATH) -> Any:
@@ -140,6 +145,8 @@ def test_timestamp_near_now_is_accepted_both_ways(skew: int) -> None:
         json.dumps(event(created=1.5)).encode(),
         json.dumps(event(data=None)).encode(),
         json.dumps(event(data={"object": []})).encode(),
+        json.dumps(event(data={"object": {"id": "cus_1", "more": nested(97)}})).encode(),
+        json.dumps(event(more=nested(900))).encode(),
     ],
 )
 def test_signed_bytes_that_are_no_snapshot_event_are_refused(payload: bytes) -> None:
@@ -172,6 +179,58 @@ def test_hostile_text_in_a_signed_event_is_stored_as_ascii(monkeypatch: pytest.M
     stored = StripeWebhookEvent.objects.get()
     assert stored.payload.isascii()
     assert json.loads(stored.payload)["data"]["object"] == odd
+
+
+def test_nesting_is_bounded_far_beyond_what_stripe_sends() -> None:
+    assert deliver(event(data={"object": {"id": "cus_1", "more": nested(96)}})).status_code == 200
+
+
+@pytest.mark.parametrize("version", ["\ud800", "\u0000", "2026-10-28\n", "x" * 41, 7, {"a": 1}])
+def test_odd_version_is_left_empty(version: Any) -> None:
+    assert deliver(event(api_version=version)).status_code == 200
+    assert StripeWebhookEvent.objects.get().api_version == ""
+
+
+@pytest.mark.parametrize("object_id", ["cus_\ud800", "cus_\u0000", "c" * 256, "", 7, None, {"id": "cus_1"}])
+def test_odd_object_id_is_left_empty(object_id: Any) -> None:
+    assert deliver(event(data={"object": {"id": object_id, "object": "customer"}})).status_code == 200
+    assert StripeWebhookEvent.objects.get().object_id == ""
+
+
+@pytest.mark.parametrize("name", ["Ada\u0000", "Ada\ud800", "\udfff\ud800"])
+def test_name_that_no_database_takes_keeps_no_payment_from_being_settled(
+    name: str, shop: Shop, stripe_sandbox: Stripe
+) -> None:
+    shop.add(make_variant())
+    stripe_sandbox.pay(shop.checkout().json()["session_id"])
+    completed = next(e for e in stripe_sandbox.new_events() if e["type"] == "checkout.session.completed")
+    completed["data"]["object"]["collected_information"]["shipping_details"]["name"] = name
+    assert deliver(completed).status_code == 200
+    order = Order.objects.get()
+    assert order.payment_status == "paid"
+    assert order.shipping_address["name"] == name.replace("\u0000", "\ufffd").replace("\ud800", "\ufffd").replace(
+        "\udfff", "\ufffd"
+    )
+
+
+def test_event_that_cannot_even_be_asked_about_fails_in_its_handler_and_delays_nobody() -> None:
+    odd = {"id": "pi_1", "object": "payment_intent", "metadata": ["pp_x"]}
+    assert deliver(event(type="payment_intent.payment_failed", data={"object": odd})).status_code == 200
+    failed = StripeWebhookEvent.objects.get()
+    assert (failed.state, failed.attempts) == ("due", 1)
+    assert "AttributeError" in failed.last_error
+
+
+def test_event_that_cannot_be_asked_about_delays_nobody_while_stripe_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "_wake", None)
+    away = {"id": "re_1", "object": "refund"}  # has to be fetched, and nobody listens where Stripe should be
+    odd = {"id": "pi_1", "object": "payment_intent", "metadata": ["pp_x"]}
+    deliver(event(id="evt_1", type="refund.created", data={"object": away}))
+    deliver(event(id="evt_2", type="payment_intent.payment_failed", data={"object": odd}))
+    deliver(event(id="evt_3", type="payment_intent.succeeded"))
+    inbox.process_due()
+    states = dict(StripeWebhookEvent.objects.values_list("stripe_id", "state"))
+    assert states == {"evt_1": "due", "evt_2": "due", "evt_3": "ignored"}
 
 
 def test_client_secrets_are_blanked_wherever_they_stand() -> None:

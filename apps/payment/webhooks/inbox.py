@@ -6,7 +6,6 @@ Deduplicated on done, not on received: an event whose handler failed runs again.
 
 from __future__ import annotations
 
-import json
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
@@ -28,7 +27,7 @@ from apps.payment.models import StripeWebhookEvent
 from apps.payment.services.settlement import UnknownPayment
 from apps.payment.webhooks.handlers import HANDLERS
 from apps.payment.webhooks.handling import Ignored
-from apps.payment.webhooks.snapshots import as_text, subject_of, trimmed
+from apps.payment.webhooks.snapshots import as_name, as_text, digestible, subject_of, trimmed
 from apps.payment.webhooks.trimming import trim_for_forgotten, trimmed_columns
 
 logger = logging.getLogger(__name__)
@@ -70,13 +69,12 @@ def store(event: Mapping[str, Any], *, sha256: str) -> str:
         reason = "not a type that the shop acts on"
     elif event["livemode"] != (settings.PAYMENT_ENV == "live"):
         reason = "of the other mode"
-    object_id = event["data"]["object"].get("id")
     row = StripeWebhookEvent(
         stripe_id=event["id"],
         type=kind,
-        object_id=object_id[:255] if isinstance(object_id, str) and object_id.isascii() else "",
+        object_id=as_name(event["data"]["object"].get("id")),
         about=subject_of(event),
-        api_version=str(event.get("api_version") or "")[:40],
+        api_version=as_name(event.get("api_version"), 40),
         livemode=event["livemode"],
         created=datetime.fromtimestamp(event["created"], tz=UTC),
         payload=as_text(trimmed(event) if reason else event),
@@ -89,8 +87,6 @@ def store(event: Mapping[str, Any], *, sha256: str) -> str:
         reason=reason,
         done_at=now if reason else None,
     )
-    if "\x00" in row.object_id + row.api_version:
-        row.object_id = row.api_version = ""
     StripeWebhookEvent.objects.bulk_create([row], ignore_conflicts=True)
     return row.stripe_id
 
@@ -201,11 +197,17 @@ def _try(event: StripeWebhookEvent, *, may_ask: bool) -> bool:
 
 
 def _needs_stripe(event: StripeWebhookEvent) -> bool:
-    return HANDLERS[event.type].needs_stripe(json.loads(event.payload))
+    """Whether its object has to be fetched. What cannot even be told goes to its handler, whose failure is kept."""
+    try:
+        return HANDLERS[event.type].needs_stripe(digestible(event.payload))
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: that is no fault of the event
+    except Exception:
+        return False
 
 
 def _handle(event: StripeWebhookEvent) -> None:
-    handler, told_event = HANDLERS[event.type], json.loads(event.payload)
+    handler, told_event = HANDLERS[event.type], digestible(event.payload)
     asked_at = timezone.now()
     told = handler.ask(told_event) if handler.ask and handler.needs_stripe(told_event) else None
     with transaction.atomic(durable=True):

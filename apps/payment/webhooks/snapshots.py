@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,10 +43,17 @@ OURS = "proshop_"
 DEEPEST = 30
 """Stripe's objects are not nested half as deep; what is deeper is left out."""
 
+MOST_NESTED = 100
+"""Levels of an event. Python's own limit depends on who calls: what one could read, the next could not."""
+
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
 
 def snapshot_of(payload: bytes) -> dict[str, Any]:
     """The event with every client secret blanked. Raises ValueError, RecursionError for what is no snapshot event."""
     event = json.loads(payload.decode("utf-8"), object_hook=_blank_client_secret)
+    if payload.count(b"{") + payload.count(b"[") > MOST_NESTED and _is_deeper(event, MOST_NESTED):
+        raise ValueError("nested too deep")
     if not isinstance(event, dict) or event.get("object") != "event":
         raise ValueError("not an event")
     data = event.get("data")
@@ -67,6 +75,11 @@ def _blank_client_secret(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _is_deeper(value: Any, levels: int) -> bool:
+    below = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deeper(each, levels - 1) for each in below if isinstance(each, dict | list))
+
+
 def _is_text(value: Any, longest: int) -> bool:
     return isinstance(value, str) and 0 < len(value) <= longest and value.isascii() and value.isprintable()
 
@@ -74,6 +87,24 @@ def _is_text(value: Any, longest: int) -> bool:
 def as_text(event: Mapping[str, Any]) -> str:
     """A payload as it is stored: ASCII."""
     return json.dumps(event, separators=(",", ":"))
+
+
+def digestible(payload: str) -> Any:
+    """A stored payload as handlers read it: what no database takes in a text, NUL and halves of surrogate pairs, is
+    replaced, so that an odd name does not keep a payment from being settled.
+    """
+    told = json.loads(payload)
+    return _with_storable_texts(told) if "\\u0000" in payload or "\\ud" in payload else told
+
+
+def _with_storable_texts(value: Any) -> Any:
+    if isinstance(value, str):
+        return UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_with_storable_texts(name): _with_storable_texts(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_storable_texts(each) for each in value]
+    return value
 
 
 def trimmed(event: Mapping[str, Any], *, kept: frozenset[str] = KEPT_TEXTS) -> dict[str, Any]:
@@ -88,11 +119,11 @@ def subject_of(event: Mapping[str, Any]) -> str:
     named = metadata.get("proshop_payment") if isinstance(metadata, dict) else ""
     for reference in (told.get("client_reference_id"), named):
         if isinstance(reference, str) and reference.startswith(REFERENCE_PREFIX):
-            return _as_name(reference)
+            return as_name(reference)
     kind = told.get("object")
     own = kind in ("payment_intent", "customer") or (kind == "charge" and not told.get("payment_intent"))
     fields = ("id",) if own else ("payment_intent", "charge", "customer", "id")
-    found = (_as_name(id_of(told.get(field))) for field in fields)
+    found = (as_name(id_of(told.get(field))) for field in fields)
     return next((name for name in found if name), "")
 
 
@@ -110,5 +141,6 @@ def _trim(name: str, value: Any, kept: frozenset[str], depth: int) -> Any:
     return value if name == "client_reference_id" and value.startswith(REFERENCE_PREFIX) else ""
 
 
-def _as_name(text: str) -> str:
-    return text if _is_text(text, 255) else ""
+def as_name(value: Any, longest: int = 255) -> str:
+    """A value that may be looked for and shown as it is; empty for anything else."""
+    return value if _is_text(value, longest) else ""
