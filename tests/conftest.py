@@ -25,17 +25,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _trail_gives_way_between_tests() -> Iterator[None]:
-    """Tests with transactions of their own empty every table; the audit trail refuses that to everybody else."""
-    from apps.audit.keeping import CLOSE, OPEN
+def _guards_give_way_between_tests() -> Iterator[None]:
+    """Tests with transactions of their own empty every table; the database refuses that to everybody else."""
+    from tests.support.emptying import guards_off, guards_on
 
     patch = pytest.MonkeyPatch()
     flush = connection.ops.execute_sql_flush
-
-    def execute(statements: list[str]) -> None:
-        flush([OPEN[connection.vendor], *statements, CLOSE[connection.vendor]])
-
-    patch.setattr(connection.ops, "execute_sql_flush", execute)
+    patch.setattr(
+        connection.ops, "execute_sql_flush", lambda statements: flush([*guards_off(), *statements, *guards_on()])
+    )
     yield
     patch.undo()
 

@@ -1,22 +1,25 @@
 """The one way around the database's refusal: to forget a person, and to drop what is older than records are kept.
 
-Both databases have triggers on the trail (migration 0002). They let a statement pass only between `open` and `close`
-of the keeper, in the same transaction; and even then an UPDATE may change nothing but names, values and texts.
+Both databases have triggers on the trail (migrations 0002 and 0003). They let an UPDATE pass only between `OPEN` and
+`CLOSE` of the keeper, in the same transaction, and then for names, values and texts alone. A DELETE takes
+`apps.common.retention.letting_go` and an old entry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from apps.audit.models import AuditEntry
+from apps.common.retention import delete_rows, kept_since, letting_go
+from apps.common.retention import drop_old as drop_old_rows
 
 OPEN = {
     "postgresql": "SELECT set_config('proshop.audit_keeper', 'on', true)",
@@ -91,13 +94,20 @@ def forget_person(user_id: int | None, *, objects: Objects = (), mentions: Itera
 
 
 def drop_old() -> int:
-    """Drop entries that are older than records are kept. Returns how many, at most a batch at a time."""
-    end = timezone.now() - timedelta(days=366 * settings.RETENTION_YEARS)
-    with _keeper():
-        old = list(AuditEntry.objects.filter(at__lt=end).order_by("at").values_list("pk", flat=True)[:BATCH])
-        if old:
-            AuditEntry.objects.filter(pk__in=old).delete()
-    return len(old)
+    """Drop entries that are older than records are kept, the admin's own log too. Returns how many, a batch each."""
+    end = kept_since()
+    gone = drop_old_rows(LogEntry, "action_time", before=end, limit=BATCH)
+    old = list(AuditEntry.objects.filter(at__lt=end).order_by("at").values_list("pk", flat=True)[:BATCH])
+    if old:
+        with letting_go(end):
+            gone += delete_rows(AuditEntry.objects.filter(pk__in=old))
+    return gone
+
+
+def touched_since(moment: datetime, object_type: str, ids: Iterable[Any]) -> set[int]:
+    """Which of these objects somebody did something to since then."""
+    done = AuditEntry.objects.filter(object_type=object_type, object_id__in=[str(pk) for pk in ids], at__gte=moment)
+    return {int(pk) for pk in done.values_list("object_id", flat=True)}
 
 
 def _blanked(image: Any) -> Any:

@@ -15,6 +15,8 @@ from apps.accounts.models import User
 from apps.audit import keeping
 from apps.audit.models import AuditEntry
 from apps.audit.services import record
+from apps.common.retention import letting_go
+from tests.support.emptying import without_guards
 from tests.support.shop import make_user, make_variant
 
 pytestmark = pytest.mark.django_db
@@ -69,10 +71,35 @@ def test_database_refuses_to_empty_the_table(entry: AuditEntry) -> None:
 
 def test_without_the_triggers_the_same_statements_pass(entry: AuditEntry) -> None:
     """The control: it is the triggers that refuse."""
-    with keeping._keeper():
+    with without_guards():
         ATTEMPTS["update"](entry)
         ATTEMPTS["raw delete"](entry)
     assert AuditEntry.objects.count() == 0
+
+
+def test_keeper_of_texts_deletes_nothing(entry: AuditEntry) -> None:
+    with pytest.raises(IntegrityError, match="append-only"), keeping._keeper():
+        ATTEMPTS["raw delete"](entry)
+    assert AuditEntry.objects.count() == 1
+
+
+def test_purge_lets_an_old_entry_go_and_no_younger_one(owner: User, entry: AuditEntry) -> None:
+    old = record(owner, "long ago", make_variant())
+    age(old, 400)
+    now = timezone.now()
+    for before in (now, now - timedelta(days=363), now - timedelta(days=500)):
+        with pytest.raises(IntegrityError, match="append-only"), letting_go(before):
+            raw("DELETE FROM audit_auditentry WHERE action = 'long ago'")
+    with pytest.raises(IntegrityError, match="append-only"), letting_go(now - timedelta(days=366)):
+        raw("DELETE FROM audit_auditentry")
+    with pytest.raises(IntegrityError, match="append-only"), letting_go(now - timedelta(days=366)):
+        raw("UPDATE audit_auditentry SET reason = 'another' WHERE action = 'long ago'")
+    assert AuditEntry.objects.count() == 2
+    with letting_go(now - timedelta(days=366)):
+        raw("DELETE FROM audit_auditentry WHERE action = 'long ago'")
+    assert AuditEntry.objects.get().pk == entry.pk
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+        raw("DELETE FROM audit_auditentry")
 
 
 def test_facts_cannot_be_changed_even_by_the_keeper(entry: AuditEntry) -> None:
@@ -142,20 +169,18 @@ def test_forgetting_takes_objects_of_the_person_along_and_their_name_as_an_actor
 def test_entries_go_when_records_need_not_be_kept_any_more(owner: User, settings: Any) -> None:
     settings.RETENTION_YEARS = 1
     variant = make_variant()
-    for days in (0, 364, 368, 4000):
+    for days in (0, 360, 368, 4000):
         entry = record(owner, f"{days} days ago", variant)
         age(entry, days)
     assert keeping.drop_old() == 2
-    assert set(AuditEntry.objects.values_list("action", flat=True)) == {"0 days ago", "364 days ago"}
+    assert set(AuditEntry.objects.values_list("action", flat=True)) == {"0 days ago", "360 days ago"}
     assert keeping.drop_old() == 0
 
 
 def age(entry: AuditEntry, days: int) -> None:
-    """Make an entry older than it is, which nothing but a copy can do."""
-    values = columns(entry)
-    with keeping._keeper():
-        AuditEntry.objects.filter(pk=entry.pk).delete()
-    AuditEntry.objects.create(**{**values, "at": timezone.now() - timedelta(days=days)})
+    """Make an entry older than it is."""
+    with without_guards():
+        AuditEntry.objects.filter(pk=entry.pk).update(at=timezone.now() - timedelta(days=days))
 
 
 def test_texts_that_a_database_would_refuse_are_cleaned(owner: User) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from datetime import timedelta
 
+import pytest
+import time_machine
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils import timezone
+
+from apps.common.retention import letting_go
 from apps.invoices.models import Document, DocumentIsFinal
 from apps.invoices.services.issuing import issue_for_refund, issue_invoice
 from apps.orders.models import Order
+from tests.support.emptying import without_guards
 from tests.support.orders import make_order, make_refund
 
 pytestmark = pytest.mark.django_db
@@ -47,20 +53,61 @@ def test_database_refuses_a_change(issued: Document, change: str) -> None:
     assert stored(issued) == before
 
 
-@pytest.mark.postgres
-def test_database_refuses_a_deletion(issued: Document) -> None:
-    with pytest.raises(DatabaseError, match="is final"), transaction.atomic(), connection.cursor() as cursor:
+def delete_all() -> None:
+    with connection.cursor() as cursor:
         cursor.execute("DELETE FROM invoices_document")
+
+
+def test_database_refuses_a_deletion(issued: Document) -> None:
+    with pytest.raises(DatabaseError, match="is final"), transaction.atomic():
+        delete_all()
     assert Document.objects.count() == 1
 
 
-def test_without_the_guard_the_change_gets_through(issued: Document) -> None:
-    """The control: it is the trigger that refuses."""
-    table = " ON invoices_document" if connection.vendor == "postgresql" else ""
+@pytest.mark.postgres
+def test_database_refuses_to_empty_the_table(issued: Document) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TRIGGER invoices_document_is_final{table}")
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # its rows' own checks are pending, and PostgreSQL would wait
+        with pytest.raises(DatabaseError, match="is final"), transaction.atomic():
+            cursor.execute("TRUNCATE orders_order CASCADE")
+    assert Document.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("days", "before"),
+    [(0, 0), (0, 366), (400, 0), (400, 363), (400, 500)],
+    ids=["young", "young by an old moment", "old by no moment", "old by a young moment", "younger than the moment"],
+)
+def test_database_refuses_the_purge_what_is_not_old_enough(days: int, before: int) -> None:
+    issue_old(days)
+    with pytest.raises(DatabaseError, match="is final"), letting_go(timezone.now() - timedelta(days=before)):
+        delete_all()
+    assert Document.objects.count() == 1
+
+
+def test_purge_lets_an_old_document_go_and_changes_none() -> None:
+    issue_old(400)
+    moment = timezone.now() - timedelta(days=366)
+    with pytest.raises(DatabaseError, match="is final"), letting_go(moment), connection.cursor() as cursor:
         cursor.execute("UPDATE invoices_document SET total = 1, tax = 0")
-    assert stored(issued)[1] == 1
+    with letting_go(moment):
+        delete_all()
+    assert Document.objects.count() == 0
+
+
+def issue_old(days: int) -> Document:
+    order = make_order(("Mug", 1, 1000))
+    with time_machine.travel(timezone.now() - timedelta(days=days)):
+        return issue_invoice(order.pk)
+
+
+def test_without_the_guard_the_change_gets_through(issued: Document) -> None:
+    """The control: it is the triggers that refuse."""
+    with without_guards(), connection.cursor() as cursor:
+        cursor.execute("UPDATE invoices_document SET total = 1, tax = 0")
+        assert stored(issued)[1] == 1
+        delete_all()
+    assert Document.objects.count() == 0
 
 
 def test_order_with_a_document_cannot_be_deleted(issued: Document) -> None:

@@ -6,6 +6,8 @@ That takes longer than most tests do. They are kept instead, and written anew on
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
@@ -16,6 +18,9 @@ from django.test import TransactionTestCase
 
 RIGHTS = Group.permissions.through
 KEPT = {model._meta.db_table for model in (ContentType, Permission, Group, RIGHTS)}
+
+GUARDED = ("audit_auditentry", "invoices_document")
+"""Tables whose triggers refuse to change or delete rows."""
 
 _empty_all = TransactionTestCase._fixture_teardown
 _as_shipped: tuple[Any, ...] | None = None
@@ -39,3 +44,41 @@ def _kept() -> tuple[Any, ...]:
         list(Group.objects.order_by("pk").values_list("pk", "name")),
         list(RIGHTS.objects.order_by("group_id", "permission_id").values_list("group_id", "permission_id")),
     )
+
+
+def guards_off() -> list[str]:
+    """Statements after which these tables can be emptied and changed, in the same transaction."""
+    if connection.vendor == "postgresql":
+        return [f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in GUARDED]
+    return [f"DROP TRIGGER {name}" for name, _ in _triggers()]
+
+
+def guards_on() -> list[str]:
+    """Statements that put the guards back, as they are at this moment."""
+    if connection.vendor == "postgresql":
+        return [f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in GUARDED]
+    return [sql for _, sql in _triggers()]
+
+
+@contextmanager
+def without_guards() -> Iterator[None]:
+    """The guards are off, as only the table's owner can have them."""
+    off, on = guards_off(), guards_on()
+    with connection.cursor() as cursor:
+        _run(cursor, off)
+        yield
+        _run(cursor, on)
+
+
+def _run(cursor: Any, statements: list[str]) -> None:
+    if connection.vendor == "postgresql" and connection.in_atomic_block:
+        # A table whose rows still wait for their foreign keys' checks cannot be altered.
+        statements = ["SET CONSTRAINTS ALL IMMEDIATE", *statements, "SET CONSTRAINTS ALL DEFERRED"]
+    for statement in statements:
+        cursor.execute(statement)
+
+
+def _triggers() -> list[tuple[str, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name")
+        return list(cursor.fetchall())

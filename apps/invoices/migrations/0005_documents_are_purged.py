@@ -1,6 +1,6 @@
 from django.db import migrations
 
-# PostgreSQL lets a document go in the transaction of `apps.invoices.retention` alone, and changes none even there.
+# PostgreSQL lets a document go with a setting of the transaction (narrowed by 0006), and changes none even there.
 # SQLite has refused changes only, so that the test suite can empty its tables; nothing to do there.
 FORWARDS = """
     CREATE OR REPLACE FUNCTION invoices_document_is_final() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -32,9 +32,8 @@ def keep_all(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('invoices', '0004_purged'),
+        ("invoices", "0004_purged"),
     ]
 
     operations = [
