@@ -14,7 +14,7 @@ from django.test import Client
 from apps.orders.models import Order
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.webhooks import inbox
-from apps.payment.webhooks.handling import of_snapshot
+from apps.payment.webhooks.handling import FOREIGN, of_snapshot
 from tests.support.sandbox import WEBHOOK_SECRET
 from tests.support.shop import Shop, Stripe, deliver, make_variant, sign
 
@@ -219,6 +219,19 @@ def test_event_that_cannot_even_be_asked_about_fails_in_its_handler_and_delays_n
     failed = StripeWebhookEvent.objects.get()
     assert (failed.state, failed.attempts) == ("due", 1)
     assert "AttributeError" in failed.last_error
+
+
+@pytest.mark.parametrize("odd", ["x" * 256, "../../v1/charges", "re_1?expand[]=x", "re_\u00e9", "", 7, None, ["re_1"]])
+@pytest.mark.parametrize("kind", ["refund.updated", "charge.dispute.closed", "charge.refunded"])
+def test_stripe_is_asked_about_ids_of_its_own_alone(kind: str, odd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "_wake", None)
+    field = "payment_intent" if kind == "charge.refunded" else "id"
+    deliver(event(type=kind, data={"object": {"id": "ch_1"} | {field: odd}}))
+    inbox.process_due()  # nobody listens where Stripe should be: whoever was asked about would wait
+    tried = StripeWebhookEvent.objects.get()
+    nothing_to_ask = kind == "charge.refunded" and not odd
+    assert (tried.state, tried.reason) == (("ignored", FOREIGN.reason) if nothing_to_ask else ("due", ""))
+    assert ("not an id of Stripe's" in tried.last_error) is not nothing_to_ask
 
 
 def test_event_that_cannot_be_asked_about_delays_nobody_while_stripe_is_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from apps.payment import gateway
 from apps.payment.gateway import SetupIntent
 from apps.payment.models import PaymentMethod, StripeCustomer
 from apps.payment.services import customers, methods
-from apps.payment.webhooks.handling import Event, Ignored, Outcome, told_of
+from apps.payment.webhooks.handling import Event, Ignored, Outcome, asked_id, told_of
 
 NOT_OURS = Ignored("no customer of ours")
 
@@ -35,7 +35,7 @@ def is_our_setup(event: Event) -> bool:
 
 
 def ask_setup(event: Event) -> SetupIntent:
-    return gateway.retrieve_setup_intent(str(told_of(event)["id"]))
+    return gateway.retrieve_setup_intent(asked_id(told_of(event)["id"]))
 
 
 def on_setup_succeeded(event: Event, told: SetupIntent | None, asked_at: datetime) -> Outcome:

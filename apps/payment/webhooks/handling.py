@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,12 +47,25 @@ def of_snapshot(act: Callable[[Event], Outcome]) -> Handler:
     return Handler(act=lambda event, told, asked_at: act(event))
 
 
+STRIPE_ID = re.compile(r"[A-Za-z0-9_]{1,255}")
+
 FOREIGN = Ignored("its object carries no reference of ours")
 
 
 def told_of(event: Event) -> Mapping[str, Any]:
     """The object that an event shows."""
     found: Mapping[str, Any] = event["data"]["object"]
+    return found
+
+
+def asked_id(value: Any) -> str:
+    """An id, or an object's id, that Stripe may be asked about. Raises ValueError for what is none.
+
+    A proxy in front of Stripe answers an address that it cannot read as if Stripe were away, and that is waited for.
+    """
+    found = gateway.id_of(value)
+    if not STRIPE_ID.fullmatch(found):
+        raise ValueError("not an id of Stripe's")
     return found
 
 

@@ -13,11 +13,11 @@ from apps.payment.gateway import StripeDispute, StripeRefund
 from apps.payment.models import Dispute, Payment, Refund
 from apps.payment.services import ledger
 from apps.payment.services.attempts import REFERENCE_PREFIX
-from apps.payment.webhooks.handling import FOREIGN, Event, Handler, Outcome, told_of
+from apps.payment.webhooks.handling import FOREIGN, Event, Handler, Outcome, asked_id, told_of
 
 
 def ask_refund(event: Event) -> StripeRefund:
-    return gateway.retrieve_refund(str(told_of(event)["id"]))
+    return gateway.retrieve_refund(asked_id(told_of(event)["id"]))
 
 
 def on_refund(event: Event, told: StripeRefund, asked_at: datetime) -> Outcome:
@@ -29,10 +29,10 @@ def on_refund(event: Event, told: StripeRefund, asked_at: datetime) -> Outcome:
 
 def ask_refunds_of_charge(event: Event) -> list[StripeRefund]:
     """All refunds of a charge, each with the intent that proves the money."""
-    intent_id = gateway.id_of(told_of(event).get("payment_intent"))
-    if not intent_id:
+    intent = told_of(event).get("payment_intent")
+    if not intent:
         return []
-    found = gateway.list_refunds(intent_id)
+    found = gateway.list_refunds(asked_id(intent))
     return [gateway.retrieve_refund(refund.id) for refund in found if _is_news(refund)]
 
 
@@ -47,7 +47,7 @@ def on_charge_refunded(event: Event, told: list[StripeRefund], asked_at: datetim
 
 
 def ask_dispute(event: Event) -> StripeDispute:
-    return gateway.retrieve_dispute(str(told_of(event)["id"]))
+    return gateway.retrieve_dispute(asked_id(told_of(event)["id"]))
 
 
 def on_dispute(event: Event, told: StripeDispute, asked_at: datetime) -> Outcome:

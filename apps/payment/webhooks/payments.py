@@ -13,7 +13,7 @@ from apps.payment.models import Payment
 from apps.payment.services import charges, progress
 from apps.payment.services.attempts import REFERENCE_PREFIX
 from apps.payment.services.settlement import PaidFacts, lock_by_reference
-from apps.payment.webhooks.handling import FOREIGN, Event, Outcome, reference_of, told_of
+from apps.payment.webhooks.handling import FOREIGN, Event, Outcome, asked_id, reference_of, told_of
 
 
 def on_session(event: Event) -> Outcome:
@@ -52,7 +52,7 @@ def is_own_intent(event: Event) -> bool:
 
 
 def ask_intent(event: Event) -> PaymentIntent:
-    return gateway.retrieve_payment_intent(str(told_of(event)["id"]))
+    return gateway.retrieve_payment_intent(asked_id(told_of(event)["id"]))
 
 
 def on_intent_failed(event: Event, told: PaymentIntent | None, asked_at: datetime) -> Outcome:
