@@ -14,8 +14,8 @@ class ErrorOutput(serializers.Serializer[dict[str, object]]):
 
 
 def errors(*statuses: int) -> dict[int, type[ErrorOutput]]:
-    """Error answers by status, to be merged into `extend_schema(responses=...)`."""
-    return dict.fromkeys(statuses, ErrorOutput)
+    """Error answers by status, to be merged into `extend_schema(responses=...)`; 406 is every call's."""
+    return dict.fromkeys((*statuses, 406), ErrorOutput)
 
 
 class PageOutput(serializers.Serializer[dict[str, object]]):

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from apps.cart.identity import cart_of
 from apps.common.api import parse, private
 from apps.common.idempotency import run_once
+from apps.common.schema import errors
 from apps.orders.models import OrderItem
 from apps.payment.models import Payment
 from apps.payment.services import checkout
@@ -50,7 +51,7 @@ class CheckoutView(APIView):
 class ConfigView(APIView):
     """What a frontend needs to start Stripe.js and to ask for an address."""
 
-    @extend_schema(responses={200: ConfigOutput})
+    @extend_schema(responses={200: ConfigOutput, **errors(401, 503)})
     def get(self, request: Request) -> Response:
         return private(
             {
