@@ -24,6 +24,7 @@ from apps.backoffice.roles import ROLES
 from apps.backoffice.second_factor.services import reset
 from apps.backoffice.selectors.search import orders_called
 from apps.backoffice.selectors.timeline import timeline, totals_of
+from apps.backoffice.shelves import admin as shelves
 from apps.common.admin import MajorUnits, ReadOnlyAdmin
 from apps.common.errors import DomainError
 from apps.orders.admin import OrderAdmin
@@ -35,6 +36,8 @@ from apps.payment.models import AttentionCase, BalanceEntry
 from apps.payment.services.cases import take_case
 from apps.payment.services.giving_back import sentence_of
 from apps.payment.services.ordering import cancel_order
+
+__all__ = ["shelves"]
 
 for model in (Group, AttentionCase, Order, TOTPDevice, StaticDevice):
     admin.site.unregister(model)

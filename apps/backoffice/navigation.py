@@ -12,6 +12,7 @@ PAGES = (
     # Title, address, the right that opens it, icon.
     ("Dashboard", "admin:index", "", "space_dashboard"),
     ("Exports", "admin:exports", "backoffice.export_books", "download"),
+    ("Import and export", "admin:shelves", "inventory.adjust_stock", "swap_vert"),
     ("Checks", "admin:checks", "payment.view_checkrun", "fact_check"),
 )
 GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (

@@ -64,10 +64,12 @@ ROLES: dict[str, Role] = {
         ),
     ),
     "catalogue": Role(
-        "Fills the shelves: products, variants, prices, categories and tracks. Sees stock, and no buyer.",
+        "Fills the shelves: products, variants, prices, categories and tracks, by hand or from a file; corrects stock "
+        "with a reason. Sees no buyer.",
         (
             "catalog.*",
             "inventory.view_*",
+            "inventory.adjust_stock",
             "enrollment.*_track",
             "enrollment.*_project",
             "enrollment.*_step",

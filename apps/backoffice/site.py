@@ -90,6 +90,7 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             path("checks/", self.admin_view(self.checks), name="checks"),
             path("exports/", self.admin_view(self.exports), name="exports"),
             path("exports/month-end/", self.admin_view(self.month_end), name="month_end"),
+            path("shelves/", self.admin_view(self.shelves), name="shelves"),
         ]
 
     def checks(self, request: HttpRequest) -> TemplateResponse:
@@ -110,3 +111,8 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         from apps.backoffice.exports.views import month_report
 
         return month_report(self, request)
+
+    def shelves(self, request: HttpRequest) -> HttpResponseBase:
+        from apps.backoffice.shelves.views import shelves
+
+        return shelves(self, request)

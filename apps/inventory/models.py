@@ -77,6 +77,7 @@ class StockMovement(models.Model):
             models.Index(fields=["variant", "created_at"], name="movement_by_variant"),
             models.Index(fields=["order_id"], name="movement_by_order"),
         ]
+        permissions = [("adjust_stock", "Can correct stock by a movement")]
 
     def __str__(self) -> str:
         return f"{self.quantity:+d} of {self.variant_id} ({self.kind})"

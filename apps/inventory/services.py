@@ -15,7 +15,7 @@ from django.db.models.query import QuerySet
 from django.utils import timezone
 
 from apps.catalog.models import ProductVariant
-from apps.common.errors import DomainError
+from apps.common.errors import Conflict, DomainError
 from apps.inventory.models import StockHold, StockMovement
 
 
@@ -132,19 +132,42 @@ def lock_variants(variant_ids: Iterable[int]) -> list[ProductVariant]:
     return variants
 
 
-def adjust(*, variant_id: int, quantity: int, reason: str) -> None:
+def adjust(*, variant_id: int, quantity: int, reason: str, effect: str | None = None) -> None:
     """Correct a counted stock by hand, for staff: `quantity` is added, or taken when negative.
 
-    Raises DomainError `stock_below_held` when less would be left than is promised to buyers.
+    The same `effect` again raises Conflict `stock_moved_already`; DomainError `stock_below_held` says that less would
+    be left than is promised to buyers.
     """
+    lock_variants([variant_id])
+    if effect is not None and StockMovement.objects.filter(effect=effect).exists():
+        raise Conflict("This was done already. Nothing was moved again.", code="stock_moved_already")
     changed = ProductVariant.objects.filter(pk=variant_id, stock__isnull=False, stock__gte=F("held") - quantity).update(
         stock=F("stock") + quantity
     )
     if not changed:
         raise DomainError("Less would be left than is promised to buyers.", code="stock_below_held", status=409)
     StockMovement.objects.create(
-        variant_id=variant_id, quantity=quantity, kind=StockMovement.Kind.ADJUSTMENT, reason=reason
+        variant_id=variant_id, quantity=quantity, kind=StockMovement.Kind.ADJUSTMENT, reason=reason, effect=effect
     )
+
+
+def begin_counting(*, variant_id: int, quantity: int, reason: str, effect: str | None = None) -> None:
+    """Count a stock that was not counted so far; what is there now comes in as its first movement.
+
+    Raises Conflict `stock_counted` where it is counted already, and `variant_was_ordered` where orders were placed
+    without a hold: they would be paid without their sale.
+    """
+    [variant] = lock_variants([variant_id])
+    if variant.stock is not None:
+        raise Conflict("The stock of this variant is counted already.", code="stock_counted")
+    if ProductVariant.objects.filter(pk=variant_id, order_items__isnull=False).exists():
+        raise Conflict(
+            "It was ordered while its stock was not counted, so it stays uncounted. Make another variant.",
+            code="variant_was_ordered",
+        )
+    ProductVariant.objects.filter(pk=variant_id).update(stock=0, opening_stock=0)
+    if quantity:
+        adjust(variant_id=variant_id, quantity=quantity, reason=reason, effect=effect)
 
 
 def _lock_active_holds(order_ids: Iterable[int]) -> list[StockHold]:

@@ -75,7 +75,7 @@ def exports(site: AdminSite, request: HttpRequest) -> HttpResponseBase:
         given, span = form.cleaned_data, form.span()
         table = TABLES[given["table"]]
         name = f"{table.name}-{given['first']}-to-{given['last']}"
-        return _send(request, name, given["format"], table.title, table.columns, table.rows(span))
+        return send(request, name, given["format"], table.title, table.columns, table.rows(span))
     context = {
         "title": "Exports",
         "form": form,
@@ -97,7 +97,7 @@ def month_report(site: AdminSite, request: HttpRequest) -> HttpResponseBase:
         month = form.cleaned_data["month"]
         if request.method == "POST" and choice.is_valid():
             name, kind = f"month-end-{month}", choice.cleaned_data["format"]
-            return _send(request, name, kind, "Month's end", month_end.COLUMNS, month_end.rows_of(found))
+            return send(request, name, kind, "Month's end", month_end.COLUMNS, month_end.rows_of(found))
         context |= {"month": month, "tables": _shown(found), "any": found.months or found.booked}
     return TemplateResponse(request, "backoffice/month_end.html", {**site.each_context(request), **context})
 
@@ -107,9 +107,10 @@ def _check(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def _send(
+def send(
     request: HttpRequest, name: str, kind: str, title: str, columns: Iterable[str], rows: Iterable[Row]
 ) -> HttpResponseBase:
+    """Rows as a file to download, kept in the audit trail. A CSV file goes out line by line."""
     record(request.user, "exported", Books(pk=0), detail=f"{name}.{kind}")
     answer: HttpResponseBase
     if kind == "xlsx":

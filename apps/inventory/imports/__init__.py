@@ -20,11 +20,16 @@ __all__ = ["COLUMNS", "ImportRefused", "Imported", "import_products"]
 
 
 def import_products(
-    path: Path, *, keep_stock: bool = False, progress: Callable[[int], None] = lambda line: None
+    path: Path,
+    *,
+    keep_stock: bool = False,
+    progress: Callable[[int], None] = lambda line: None,
+    before_commit: Callable[[Imported], None] = lambda done: None,
 ) -> Imported:
     """Apply a file. `keep_stock` leaves the stock of variants that exist alone. Raises ImportRefused.
 
-    `progress` hears of each line that was read.
+    `progress` hears of each line that was read. `before_commit` runs when all is applied and not yet committed; what
+    it raises undoes the import.
     """
     try:
         if connection.vendor == "postgresql":
@@ -33,6 +38,7 @@ def import_products(
             with transaction.atomic(durable=True):
                 staging.fill(path, progress=progress)
                 done = applying.apply(keep_stock=keep_stock)
+                before_commit(done)
                 staging.drop()
             return done
         # SQLite takes its one write lock at BEGIN. Temporary tables are filled without it.
@@ -40,6 +46,7 @@ def import_products(
         staging.fill(path, progress=progress)
         with transaction.atomic(durable=True):
             done = applying.apply(keep_stock=keep_stock)
+            before_commit(done)
         staging.drop()
     except IntegrityError:
         raise ImportRefused(["The catalogue was changed by someone else at the same time. Import again."]) from None
