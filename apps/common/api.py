@@ -9,7 +9,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.exceptions import ErrorDetail
@@ -18,7 +17,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from apps.common.errors import DomainError, InvalidInput, Unavailable
+from apps.common.errors import DATABASE_AWAY, DomainError, InvalidInput, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ def handle_exception(exc: Exception, context: dict[str, Any]) -> Response | None
     """The one place where an exception becomes an answer. None means: not ours, a fault, 500."""
     if isinstance(exc, DomainError):
         return _answer(exc.body(), exc.status, exc.headers)
-    if isinstance(exc, OperationalError | InterfaceError):
+    if isinstance(exc, DATABASE_AWAY):
         logger.error("database_unavailable", exc_info=exc)
         away = Unavailable(code="database_unavailable", retry_after=5)
         return _answer(away.body(), away.status, away.headers)

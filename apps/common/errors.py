@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import InterfaceError, InternalError, OperationalError
+
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+"""What Django raises when the database cannot serve: gone, full, locked for too long, or read-only.
+
+PostgreSQL calls it an internal error when a statement would write on a standby, as happens for a moment at a failover.
+"""
+
 
 class DomainError(Exception):
     """A rule of the shop forbids what was asked.

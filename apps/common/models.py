@@ -19,6 +19,18 @@ class LimitCount(models.Model):
         return self.key
 
 
+class WriteProbe(models.Model):
+    """One row, written now and then to see whether the database takes writes."""
+
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "write probe"
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S}"
+
+
 class IdempotencyKey(models.Model):
     """One answer that a client may ask for again under the key it chose.
 

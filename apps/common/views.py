@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.csrf import csrf_failure as django_csrf_failure
 from django.views.defaults import page_not_found, server_error
 
+from apps.common.errors import DATABASE_AWAY
 from apps.common.middleware import error_response
 
 
@@ -21,7 +21,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def fault(request: HttpRequest) -> HttpResponse:
     """A fault of ours, or the database being away: the latter is 503 and tells when to come back."""
-    if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
+    if isinstance(sys.exc_info()[1], DATABASE_AWAY):
         response = error_response(503, "database_unavailable", "The shop cannot do this at the moment.")
         response["Retry-After"] = "5"
         return response

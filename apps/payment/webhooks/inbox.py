@@ -14,13 +14,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
 from apps.accounts.privacy.names import of_erased
-from apps.common import leases, stopping
+from apps.common import leases, rows, stopping
+from apps.common.errors import DATABASE_AWAY
 from apps.common.logs import blank
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import StripeWebhookEvent
@@ -87,7 +88,7 @@ def store(event: Mapping[str, Any], *, sha256: str) -> str:
         reason=reason,
         done_at=now if reason else None,
     )
-    StripeWebhookEvent.objects.bulk_create([row], ignore_conflicts=True)
+    rows.insert_unless_known([row])
     return row.stripe_id
 
 
@@ -200,7 +201,7 @@ def _needs_stripe(event: StripeWebhookEvent) -> bool:
     """Whether its object has to be fetched. What cannot even be told goes to its handler, whose failure is kept."""
     try:
         return HANDLERS[event.type].needs_stripe(digestible(event.payload))
-    except (OperationalError, InterfaceError):
+    except DATABASE_AWAY:
         raise  # the database is away: that is no fault of the event
     except Exception:
         return False

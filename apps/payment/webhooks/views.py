@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import logging
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from apps.common.errors import DATABASE_AWAY
 from apps.common.middleware import error_response
 from apps.payment import gateway
 from apps.payment.services.webhook_secrets import note_verified
@@ -43,7 +43,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         return error_response(400, "unsupported_event", "This is not a snapshot event.")
     try:
         event_id = inbox.store(snapshot, sha256=hashlib.sha256(payload).hexdigest())
-    except (OperationalError, InterfaceError):
+    except DATABASE_AWAY:
         logger.exception("webhook_not_stored")
         response = error_response(503, "database_unavailable", "The event could not be stored. Send it again.")
         response["Retry-After"] = "5"

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 
-from apps.common.errors import DomainError
+from apps.common.errors import DATABASE_AWAY, DomainError
 from apps.payment.gateway import Page, Span, StripeUnavailable
 
 logger = logging.getLogger(__name__)
@@ -108,7 +107,7 @@ class Report:
         if not self.dry_run:
             try:
                 still = mend()
-            except (StripeUnavailable, OperationalError, InterfaceError):
+            except (StripeUnavailable, *DATABASE_AWAY):
                 raise
             except DomainError as refusal:
                 still = refusal.message
