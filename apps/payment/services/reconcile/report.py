@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-
 from apps.common.errors import DATABASE_AWAY, DomainError
 from apps.payment.gateway import Page, Span, StripeUnavailable
 
