@@ -7,4 +7,8 @@ help:
 setup demo test test-browser lint check lock:
 	@$(PYTHON) dev.py $@
 
-.PHONY: help setup demo test test-browser lint check lock
+# make fuzz-events COUNT=100000 SEED=1 ARGS=--background
+fuzz-events fuzz-api:
+	@$(PYTHON) dev.py $@ $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+.PHONY: help setup demo test test-browser fuzz-events fuzz-api lint check lock

@@ -406,6 +406,8 @@ def demo(options: argparse.Namespace) -> int:
 
 # Tests and linters.
 
+LONG_RUNS = {"fuzz-events": "tests.hostile.events", "fuzz-api": "tests.hostile.api"}
+
 
 def suite(options: argparse.Namespace) -> int:
     """Hand over to the environment's own Python, which runs the phases of this command and sums them up."""
@@ -415,6 +417,13 @@ def suite(options: argparse.Namespace) -> int:
     env = dict(os.environ, PYTHONIOENCODING="utf-8")
     command = [str(PYTHON), "-m", "tests.support.suite", options.command, "--set-up-seconds", seconds]
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+
+
+def long_run(options: argparse.Namespace) -> int:
+    """Hand over to a module with options of its own, such as --count and --seed."""
+    set_up("dev")
+    command = [str(PYTHON), "-m", LONG_RUNS[options.command], *options.rest]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 def setup(options: argparse.Namespace) -> int:
@@ -453,11 +462,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         ("demo", demo, "sandbox, shop and worker on this machine, ready to be tried"),
         ("test", suite, "the whole suite: SQLite, PostgreSQL, browser, Stripe CLI"),
         ("test-browser", suite, "the tests in a real browser alone"),
+        ("fuzz-events", long_run, "wrong events, validly signed, at the webhook; --count, --seed, --help"),
+        ("fuzz-api", long_run, "what its schema allows and what it does not, at every call; --count, --seed, --help"),
         ("lint", suite, "ruff, mypy, import contracts, missing migrations"),
         ("check", suite, "lint and test"),
         ("lock", lock, "write requirements/*.txt from the .in files"),
     ):
-        command = commands.add_parser(name, help=meaning, description=meaning)
+        command = commands.add_parser(name, help=meaning, description=meaning, add_help=name not in LONG_RUNS)
         command.set_defaults(function=function, command=name)
         if name == "demo":
             command.add_argument("--port", type=port_number, default=os.environ.get("DEMO_PORT") or "8000")
@@ -465,7 +476,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             command.add_argument("--sandbox-port", type=port_number, default=sandbox_port)
         if name == "lock":
             command.add_argument("--upgrade", action="store_true", help="take newer releases")
-    return parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command not in LONG_RUNS:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    return options
 
 
 def main(arguments: list[str]) -> int:
