@@ -18,17 +18,22 @@ def connect() -> None:
     from apps.cart.sign_in import MergeCart
     from apps.enrollment import invariants as enrollment_invariants
     from apps.enrollment import privacy as enrollment_privacy
+    from apps.enrollment import purging as enrollment_purging
     from apps.enrollment import subscribers as enrollment
     from apps.invoices import invariants as invoice_invariants
     from apps.invoices import privacy as invoice_privacy
+    from apps.invoices import purging as invoice_purging
     from apps.invoices import subscribers as invoices
     from apps.notifications import privacy as mail_privacy
+    from apps.notifications import purging as mail_purging
     from apps.notifications import subscribers as mail
     from apps.orders import privacy as order_privacy
+    from apps.orders import purging
     from apps.orders.services import lifecycle
     from apps.outbox.services import subscribe
     from apps.payment import invariants
     from apps.payment import privacy as payment_privacy
+    from apps.payment import purging as payment_purging
     from apps.payment.services import customers
     from apps.payment.webhooks import inbox
 
@@ -76,6 +81,10 @@ def connect() -> None:
         mail_privacy.HOLDER,
         enrollment_privacy.HOLDER,
         payment_privacy.AT_STRIPE,
+    ]
+    # Whose rows hang on others' come first.
+    purging.shares += [
+        each.SHARE for each in (enrollment_purging, mail_purging, invoice_purging, payment_purging, purging)
     ]
     inbox.on_wake(wake)
     on_sign_in.append(MergeCart())

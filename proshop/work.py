@@ -27,6 +27,7 @@ from apps.payment.services.endpoints import check_if_due as check_endpoint_if_du
 from apps.payment.services.expiry import expire_due_orders
 from apps.payment.services.methods import finish_removals
 from apps.payment.services.provider import finish_unanswered
+from apps.payment.services.purging import purge_if_due
 from apps.payment.services.reconcile import reconcile_if_due
 from apps.payment.services.verifying import verify_if_due
 from apps.payment.services.watch import watch_the_quiet
@@ -62,6 +63,7 @@ HOUSEKEEPING: dict[str, Job] = {
     "audit trail": drop_old_entries,
     "sign-ins": forget_old_sign_ins,
     "event payloads": trim_old,
+    "purge": purge_if_due,
     "reconcile": reconcile_if_due,
     "verify": verify_if_due,
 }

@@ -64,4 +64,14 @@ def delete_rows(rows: QuerySet[Any]) -> int:
 
     The caller deletes that first. What it forgets, the database's foreign keys do not: they refuse.
     """
-    return int(rows.order_by()._raw_delete(rows.db))
+    return int(rows.order_by()._raw_delete(rows.db) or 0)  # None where the query cannot match anything
+
+
+def older_than(model: type[Model], column: str, before: datetime) -> QuerySet[Any]:
+    """The rows of a table that only grows whose `column` is before that moment.
+
+    Those behind the first younger one are not looked at, so that it costs what there is to do.
+    """
+    rows = model._default_manager.all()
+    first = rows.filter(**{f"{column}__gte": before}).order_by("pk").values_list("pk", flat=True).first()
+    return rows.filter(**{f"{column}__lt": before}, **({} if first is None else {"pk__lt": first}))

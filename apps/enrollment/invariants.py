@@ -1,7 +1,8 @@
 """I20: who is enrolled is who paid. Queries that return no row, for `manage.py verify`.
 
 Between the commit that changes an order and the delivery that settles the enrollment the two differ. A delivery that
-is still due excuses the enrollments it is about and no others; one that was given up excuses nothing.
+is still due excuses the enrollments it is about and no others; one that was given up excuses nothing. Lines of purged
+orders are not there any more: `of_purged` says what they said.
 """
 
 from __future__ import annotations
@@ -32,17 +33,19 @@ def checks() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     yield (
         "I20",
         "who is enrolled has a line for the track that is paid, not refunded and not disputed",
-        settled.filter(status=S.ENROLLED).exclude(_theirs(good)),
+        settled.filter(status=S.ENROLLED).exclude(_theirs(good)).exclude(of_purged=S.ENROLLED),
     )
     yield (
         "I20",
         "who is suspended has no better line than one under a dispute",
-        settled.filter(status=S.SUSPENDED).filter(_theirs(good) | ~_theirs(contested)),
+        settled.filter(status=S.SUSPENDED).filter(_theirs(good) | ~_theirs(contested) | Q(of_purged=S.ENROLLED)),
     )
     yield (
         "I20",
         "who is withdrawn paid once, and every line went back or was lost",
-        settled.filter(status=S.WITHDRAWN).filter(_theirs(kept) | ~_theirs(lines)),
+        settled.filter(status=S.WITHDRAWN).filter(
+            _theirs(kept) | Q(of_purged=S.ENROLLED) | (~_theirs(lines) & Q(of_purged=""))
+        ),
     )
     known = Enrollment.objects.filter(user=OuterRef("order__user"), track__variant=OuterRef("variant"))
     yield (

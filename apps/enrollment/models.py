@@ -80,6 +80,13 @@ class Enrollment(models.Model):
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.NOT_ENROLLED)
     enrolled_at = models.DateTimeField(null=True, help_text="When it was so for the first time; never changes.")
     transitions = models.PositiveIntegerField(default=0, help_text="How many rows its log has.")
+    of_purged = models.CharField(
+        max_length=12,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What paid lines say whose orders are purged: enrolled or withdrawn. Empty: there were none.",
+    )
 
     class Meta:
         ordering = ["-pk"]
@@ -137,7 +144,9 @@ class EnrollmentLog(models.Model):
     from_status = models.CharField(max_length=12)
     to_status = models.CharField(max_length=12)
     reason = models.CharField(max_length=12, choices=Reason.choices, help_text="How the order stood.")
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+")
+    order = models.ForeignKey(
+        Order, null=True, on_delete=models.PROTECT, related_name="+", help_text="Empty once the order is purged."
+    )
     at = models.DateTimeField()
 
     class Meta:

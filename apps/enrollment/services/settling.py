@@ -1,7 +1,8 @@
 """The one place where an enrollment's status is written.
 
-It is derived: from every line with the track that the person ever paid for, under the enrollment's lock. Whatever
-happens to an order only says "look again", so the order of deliveries, replays and crashes change nothing.
+It is derived: from every line with the track that the person ever paid for, under the enrollment's lock. Of lines whose
+orders are purged the enrollment itself remembers what they said. Whatever happens to an order only says "look again",
+so the order of deliveries, replays and crashes change nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ RANKS = {S.WITHDRAWN: 0, S.SUSPENDED: 1, S.ENROLLED: 2}
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the lines say, and the order whose line decides."""
+    """What the lines say, and the order whose line decides; 0 is one that is purged."""
 
     status: str
     reason: str
@@ -59,6 +60,15 @@ def settle_enrollment(*, user_id: int, track: Track) -> None:
 
 def standing_of(*, user_id: int, track: Track) -> Standing | None:
     """What the lines that the person paid for say of the track at this moment; None without any."""
+    standings = standings_of(user_id=user_id, track=track)
+    purged = Enrollment.objects.filter(user=user_id, track=track).exclude(of_purged="")
+    for said in purged.values_list("of_purged", flat=True):
+        standings.append(Standing(said, R.PAID if said == S.ENROLLED else R.REFUNDED, 0))
+    return max(standings, key=lambda each: (RANKS[S(each.status)], each.order_id), default=None)
+
+
+def standings_of(*, user_id: int, track: Track) -> list[Standing]:
+    """What each of these lines says, but for those whose orders are purged."""
     lost = Dispute.objects.filter(payment__order=OuterRef("order"), payment__applied=True, status=Dispute.Status.LOST)
     lines = (
         OrderItem.objects.filter(order__user=user_id, order__payment_status__in=Order.PAID, variant=track.variant_id)
@@ -66,8 +76,7 @@ def standing_of(*, user_id: int, track: Track) -> Standing | None:
         .annotate(lost=Exists(lost))
         .order_by("order_id")
     )
-    standings = [_standing(line, lost=line.lost) for line in lines]
-    return max(standings, key=lambda each: (RANKS[S(each.status)], each.order_id), default=None)
+    return [_standing(line, lost=line.lost) for line in lines]
 
 
 def _standing(line: OrderItem, *, lost: bool) -> Standing:
@@ -99,7 +108,7 @@ def _move(enrollment: Enrollment, track: Track, standing: Standing) -> None:
         from_status=before,
         to_status=standing.status,
         reason=standing.reason,
-        order_id=standing.order_id,
+        order_id=standing.order_id or None,
         at=timezone.now(),
     )
     if standing.status == S.ENROLLED:

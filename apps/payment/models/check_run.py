@@ -7,7 +7,7 @@ from django.db.models import Q
 
 
 class CheckRun(models.Model):
-    """One run of `verify`, `reconcile`, the look at the webhook endpoint or the reading of the balance.
+    """One run of `verify`, `reconcile`, `purge`, the look at the webhook endpoint or the reading of the balance.
 
     Rows say when it ran, whether all was well, and what was found. A run that was cut off has no end; the next one
     closes it. Old rows are forgotten.
@@ -18,6 +18,7 @@ class CheckRun(models.Model):
         RECONCILE = "reconcile", "reconcile"
         ENDPOINT = "endpoint", "endpoint"
         BALANCE = "balance", "balance"
+        PURGE = "purge", "purge"
 
     kind = models.CharField(max_length=9, choices=Kind.choices)
     started_at = models.DateTimeField()
