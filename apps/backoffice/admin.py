@@ -10,7 +10,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
@@ -20,26 +20,21 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from apps.accounts.admin import GroupAdmin
 from apps.audit.selectors import entries_of
+from apps.backoffice import order_pages
 from apps.backoffice.roles import ROLES
 from apps.backoffice.second_factor.services import reset
-from apps.backoffice.selectors.search import orders_called
-from apps.backoffice.selectors.timeline import timeline, totals_of
 from apps.backoffice.shelves import admin as shelves
 from apps.common.admin import MajorUnits, ReadOnlyAdmin
 from apps.common.errors import DomainError
-from apps.orders.admin import OrderAdmin
-from apps.orders.models import Order
 from apps.payment.admin.cases import AttentionCaseAdmin
 from apps.payment.admin.forms import NoteForm
 from apps.payment.admin.pages import address_of, opens_page, posted, staff_of
 from apps.payment.models import AttentionCase, BalanceEntry
 from apps.payment.services.cases import take_case
-from apps.payment.services.giving_back import sentence_of
-from apps.payment.services.ordering import cancel_order
 
-__all__ = ["shelves"]
+__all__ = ["order_pages", "shelves"]
 
-for model in (Group, AttentionCase, Order, TOTPDevice, StaticDevice):
+for model in (Group, AttentionCase, TOTPDevice, StaticDevice):
     admin.site.unregister(model)
 
 
@@ -162,73 +157,6 @@ class BalanceEntryAdmin(MajorUnits, ReadOnlyAdmin):
     list_select_related = ("payment",)
     exclude = ("amount", "fee", "net")
     money_fields = {"booked": "amount", "charged_fee": "fee", "left": "net"}
-
-
-@admin.register(Order)
-class OrderPages(OrderAdmin):
-    """An order with its story, found by whatever a buyer or a bank calls it by."""
-
-    actions_detail = ("timeline", *OrderAdmin.actions_detail, "cancel")  # type: ignore[assignment]
-    search_help_text = (
-        "Number, e-mail address, card's last four digits, or Stripe's id of session, intent, charge or refund"
-    )
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
-    ) -> tuple[QuerySet[Order], bool]:
-        """By the one thing that the text can be, so that an index answers."""
-        return orders_called(queryset, search_term), False
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Only an order that is not paid can be cancelled."""
-        found = super().get_actions_detail(request, object_id)
-        order = self.get_object(request, object_id) if found else None
-        open_order = order is not None and order.status == Order.Status.PENDING
-        return [step for step in found if step.action_name != "orders_order_cancel" or open_order]
-
-    def has_cancel_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.has_perm("orders.change_order"))
-
-    @opens_page(title="Timeline", path="timeline", permission="view")
-    def timeline(self, request: HttpRequest, object_id: str) -> TemplateResponse:
-        order = self._order(request, object_id)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Timeline",
-            "opts": self.opts,
-            "original": order,
-            "totals": totals_of(order),
-            "moments": timeline(order, staff_of(request)),
-        }
-        return TemplateResponse(request, "backoffice/timeline.html", context)
-
-    @opens_page(title="Cancel", path="cancel", permission="cancel", danger=True)
-    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
-        order = self._order(request, object_id)
-        form = NoteForm(posted(request))
-        if request.method == "POST" and form.is_valid():
-            try:
-                cancel_order(order=order)
-            except DomainError as refusal:
-                form.add_error(None, sentence_of(refusal))
-            else:
-                self.log_change(request, order, f"Cancelled: {form.cleaned_data['note']}")
-                messages.success(request, f"{order.number} is cancelled.")
-                return redirect(address_of(order))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"Cancel order {order.number}",
-            "opts": self.opts,
-            "original": order,
-            "form": form,
-        }
-        return TemplateResponse(request, "backoffice/cancel.html", context)
-
-    def _order(self, request: HttpRequest, object_id: str) -> Order:
-        order = self.get_object(request, object_id)
-        if not isinstance(order, Order):
-            raise Http404
-        return order
 
 
 @admin.register(TOTPDevice)

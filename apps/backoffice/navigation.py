@@ -14,6 +14,7 @@ PAGES = (
     ("Exports", "admin:exports", "backoffice.export_books", "download"),
     ("Import and export", "admin:shelves", "inventory.adjust_stock", "swap_vert"),
     ("Checks", "admin:checks", "payment.view_checkrun", "fact_check"),
+    ("Webhook endpoint", "admin:endpoint", "payment.view_stripewebhookevent", "webhook"),
 )
 GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (

@@ -90,6 +90,7 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             path("checks/", self.admin_view(self.checks), name="checks"),
             path("exports/", self.admin_view(self.exports), name="exports"),
             path("exports/month-end/", self.admin_view(self.month_end), name="month_end"),
+            path("endpoint/", self.admin_view(self.endpoint), name="endpoint"),
             path("shelves/", self.admin_view(self.shelves), name="shelves"),
         ]
 
@@ -116,3 +117,8 @@ class ShopAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         from apps.backoffice.shelves.views import shelves
 
         return shelves(self, request)
+
+    def endpoint(self, request: HttpRequest) -> HttpResponseBase:
+        from apps.backoffice.endpoint import endpoint
+
+        return endpoint(self, request)

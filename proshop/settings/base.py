@@ -41,6 +41,7 @@ STRIPE_API_BASE = env.origin("STRIPE_API_BASE")
 INSTALLED_APPS = [
     "proshop.apps.ProshopConfig",
     "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
     "apps.backoffice.apps.ShopAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 from django.urls import reverse
 
 from apps.accounts.models import User
@@ -139,12 +139,20 @@ def _events(rows: Rows) -> Iterator[Moment]:
         yield Moment(event.received_at, "event", f"Stripe told: {event.type}", told, _page(event))
 
 
-def _mails(rows: Rows) -> Iterator[Moment]:
-    order = rows.order
+def mails_of(order: Order) -> QuerySet[Mail]:
+    """Every e-mail about an order and its refunds, to whomever. One statement for the refunds, none for itself."""
+    refunds = Refund.objects.filter(payment__order=order).values_list("pk", flat=True)[:MOST]
+    return _mails_about(order, refunds)
+
+
+def _mails_about(order: Order, refunds: Iterable[int]) -> QuerySet[Mail]:
     keys = [str(order.pk), *(f"{order.pk}/{number}" for number in range(1, order.transitions + 1))]
     about = Q(kind__in=MAILS_OF_ORDER, key__in=keys)
-    about |= Q(kind__in=MAILS_OF_REFUND, key__in=[str(refund.pk) for refund in rows.refunds])
-    for mail in Mail.objects.filter(about).order_by("-pk")[:MOST]:
+    return Mail.objects.filter(about | Q(kind__in=MAILS_OF_REFUND, key__in=[str(pk) for pk in refunds]))
+
+
+def _mails(rows: Rows) -> Iterator[Moment]:
+    for mail in _mails_about(rows.order, (refund.pk for refund in rows.refunds)).order_by("-pk")[:MOST]:
         told = f"to {mail.recipient}, {mail.get_state_display()}"
         yield Moment(mail.sent_at or mail.created_at, "mail", f"E-mail: {mail.get_kind_display()}", told, _page(mail))
 

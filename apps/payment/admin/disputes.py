@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from apps.common.admin import MajorUnits
 from apps.common.errors import DomainError, InvalidInput
 from apps.common.money import Money
-from apps.payment.admin.filters import Currency
+from apps.payment.admin.filters import Amount, Currency
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import Dispute
 from apps.payment.services import disputes as service
@@ -83,13 +83,23 @@ class DisputeAdmin(MajorUnits, PagesAdmin):
 
     list_display = ("deadline", "order", "total", "currency", "status", "reason", "decision", "created_at")
     list_display_links = ("deadline",)
-    list_filter = ("status", "reason", "decision", Currency, ("closed_at", admin.EmptyFieldListFilter), "due_by")
+    list_filter = (
+        "status",
+        "reason",
+        "decision",
+        Currency,
+        Amount,
+        ("closed_at", admin.EmptyFieldListFilter),
+        "due_by",
+    )
     search_fields = (
         "stripe_dispute_id__exact",
         "stripe_charge_id__exact",
         "payment__order__number__startswith",
         "payment__order__email__istartswith",
     )
+    list_filter_submit = True
+    date_hierarchy = "created_at"
     ordering = (F("closed_at").desc(nulls_first=True), "due_by", "-pk")
     actions_detail = ("evidence", "submit", "accept")
     readonly_fields = ("order", "moved")

@@ -10,14 +10,23 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from unfold.contrib.filters.admin import TextFilter
 
 from apps.catalog.models import Price
+from apps.common.money import InvalidAmount, to_minor
 from apps.payment.models import Refund
 from apps.payment.webhooks.handlers import HANDLERS
 
 Choices = Iterable[tuple[str, str]]
+
+METHODS = (
+    *("card", "sepa_debit", "us_bank_account", "bacs_debit", "acss_debit", "au_becs_debit", "customer_balance"),
+    *("link", "paypal", "klarna", "afterpay_clearpay", "affirm", "amazon_pay", "cashapp", "revolut_pay", "twint"),
+    *("bancontact", "eps", "ideal", "p24", "blik", "multibanco", "alipay", "wechat_pay"),
+)
+"""Ways to pay as Stripe calls them."""
 
 BRANDS = (
     "visa",
@@ -51,6 +60,27 @@ def by_choice(field: str, choices: Callable[[], Choices], title: str = "") -> ty
     return Filter
 
 
+class Amount(TextFilter):  # type: ignore[misc]
+    """An amount as people write it, `12.50`, or from one to another, `10-20`, in whatever currency it is."""
+
+    title = "amount, such as 12.50 or 10-20"
+    parameter_name = "amount"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        text = (self.value() or "").replace(" ", "")
+        if not text:
+            return queryset
+        lowest, _, highest = text.partition("-")
+        either = Q(pk__in=[])
+        for currency, _ in _currencies():
+            try:
+                span = (to_minor(lowest, currency), to_minor(highest or lowest, currency))
+            except InvalidAmount:
+                continue
+            either |= Q(currency=currency, amount__range=span)
+        return queryset.filter(either)
+
+
 def found_by(rows: QuerySet[Any], term: str, places: Iterable[tuple[str, str]]) -> QuerySet[Any]:
     """The rows that a search means; what the term looks like says in which column, the first pattern that fits."""
     term = term.strip()
@@ -71,5 +101,6 @@ def _currencies() -> Choices:
 Brand = by_choice("brand", lambda: [(brand, brand.replace("_", " ")) for brand in BRANDS])
 Currency = by_choice("currency", _currencies)
 EventType = by_choice("type", lambda: [(name, name) for name in HANDLERS])
+Method = by_choice("method_type", lambda: [(name, name.replace("_", " ")) for name in METHODS], title="method")
 Reason = by_choice("reason", lambda: Refund.Reason.choices)
 Reserved = by_choice("intent_status", lambda: [("requires_capture", "reserved, not taken yet")], title="card amount")

@@ -17,7 +17,7 @@ from unfold.admin import TabularInline
 from apps.common.admin import MajorUnits, ReadOnlyInline
 from apps.common.money import to_major
 from apps.payment.admin import capturing, refunding
-from apps.payment.admin.filters import Brand, Currency, Reserved, found_by
+from apps.payment.admin.filters import Amount, Brand, Currency, Method, Reserved, found_by
 from apps.payment.admin.pages import PagesAdmin, link_to, opens_page
 from apps.payment.models import Dispute, Payment, PaymentLog, Refund
 from apps.payment.services.capturing import is_reserved
@@ -79,10 +79,14 @@ class PaymentAdmin(MajorUnits, PagesAdmin):
         "applied",
         "disputed",
         Currency,
+        Amount,
+        Method,
         Brand,
         "livemode",
         "created_at",
     )
+    list_filter_submit = True
+    date_hierarchy = "created_at"
     search_fields = ("order__number", "order__email", "stripe_payment_intent_id", "last4")
     search_help_text = "An order's number, an e-mail address, an id of Stripe's, or a card's last four digits."
     list_select_related = ("order",)

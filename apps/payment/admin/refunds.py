@@ -14,7 +14,7 @@ from unfold.admin import TabularInline
 
 from apps.common.admin import MajorUnits, ReadOnlyInline
 from apps.common.errors import DomainError
-from apps.payment.admin.filters import Currency, Reason, found_by
+from apps.payment.admin.filters import Amount, Currency, Reason, found_by
 from apps.payment.admin.forms import ApproveForm, LinesForm, NoteForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import Refund, RefundItem
@@ -48,7 +48,9 @@ class RefundAdmin(MajorUnits, PagesAdmin):
     """Refunds are made on a payment's page. Here requests are decided and lines assigned."""
 
     list_display = ("pk", "order", "total", "currency", "status", "source", "why", "created_at")
-    list_filter = ("status", "source", Reason, Currency, "created_at")
+    list_filter = ("status", "source", Reason, Currency, Amount, "created_at")
+    list_filter_submit = True
+    date_hierarchy = "created_at"
     search_fields = ("payment__order__number", "stripe_refund_id")
     search_help_text = "An order's number, an e-mail address, or an id of Stripe's."
     actions_detail = ("approve", "reject", "assign")

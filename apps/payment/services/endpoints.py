@@ -131,7 +131,7 @@ def check_endpoint(url: str) -> Report:
             Drift("events_missing", f"{undelivered.missing} events could not be delivered and have not come since.")
         )
     received = StripeWebhookEvent.objects.order_by("-received_at").values_list("received_at", flat=True).first()
-    return Report(url, endpoint, drift, received, undelivered, _secrets())
+    return Report(url, endpoint, drift, received, undelivered, secrets_in_use())
 
 
 def check_if_due() -> int:
@@ -139,9 +139,17 @@ def check_if_due() -> int:
     if not check_runs.is_due(CheckRun.Kind.ENDPOINT, every=EVERY):
         return 0
     try:
-        run = check_runs.begin(CheckRun.Kind.ENDPOINT)
-    except check_runs.AlreadyRunning:
+        return len(check_and_keep().drift)
+    except (check_runs.AlreadyRunning, StripeUnavailable, StripeRefused):
         return 0
+
+
+def check_and_keep() -> Report:
+    """Look at the shop's own endpoint now and keep what was found, also that Stripe did not tell.
+
+    Raises AlreadyRunning, StripeUnavailable, StripeRefused.
+    """
+    run = check_runs.begin(CheckRun.Kind.ENDPOINT)
     summary: dict[str, Any] = {"cut_off": "It failed; the log says why."}
     ok = False
     try:
@@ -154,11 +162,13 @@ def check_if_due() -> int:
         ok = not report.drift
     except StripeUnavailable:
         summary = {"cut_off": "Stripe could not be reached."}
+        raise
     except StripeRefused:
         summary = {"cut_off": "Stripe does not let this key read webhook endpoints."}
+        raise
     finally:
         check_runs.finish(run, ok=ok, summary=summary)
-    return len(summary.get("drift", ()))
+    return report
 
 
 def _refuse_unfit(url: str) -> None:
@@ -240,7 +250,7 @@ def _not_here(events: list[ListedEvent]) -> int:
     return missing
 
 
-def _secrets() -> list[SecretUse]:
+def secrets_in_use() -> list[SecretUse]:
     """The secrets that are set, in their order, then those that verified once and are not set any more."""
     seen = {row.fingerprint: row for row in StripeWebhookSecret.objects.all()}
     configured = [gateway.secret_fingerprint(secret) for secret in settings.STRIPE_WEBHOOK_SECRETS]
