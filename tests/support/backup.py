@@ -8,7 +8,7 @@ from django.apps import apps
 from django.core.management.color import no_style
 from django.db import connection, transaction
 
-from apps.audit.keeping import CLOSE, OPEN
+from tests.support.emptying import without_guards
 
 Tables = dict[str, list[tuple[Any, ...]]]
 
@@ -28,8 +28,7 @@ def tables(*, but: tuple[str, ...] = ()) -> Tables:
 def restore(backup: Tables) -> None:
     """Make every table what it was; ids that were given since are given again, as after a real restore."""
     models = [m for m in apps.get_models(include_auto_created=True) if m._meta.db_table in backup]
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(OPEN[connection.vendor])
+    with transaction.atomic(), without_guards(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             names = ", ".join(f'"{model._meta.db_table}"' for model in models)
             cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
@@ -42,6 +41,5 @@ def restore(backup: Tables) -> None:
             if rows:
                 marks = ", ".join(["%s"] * len(rows[0]))
                 cursor.executemany(f'INSERT INTO "{table}" VALUES ({marks})', rows)  # noqa: S608
-        cursor.execute(CLOSE[connection.vendor])
         for statement in connection.ops.sequence_reset_sql(no_style(), models):
             cursor.execute(statement)
