@@ -98,6 +98,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "proshop.urls"
+LOGIN_REDIRECT_URL = "admin:index"  # staff alone signs in with a form; where a wrong `next` ends, too
 WSGI_APPLICATION = "proshop.wsgi.application"
 APPEND_SLASH = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
