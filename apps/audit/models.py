@@ -42,6 +42,8 @@ class AuditEntry(models.Model):
             models.Index(fields=["object_type", "object_id"], name="audit_by_object"),
             models.Index(fields=["actor", "-id"], name="audit_by_actor"),
             models.Index(fields=["at"], name="audit_by_time"),
+            models.Index(fields=["action", "-id"], name="audit_by_action"),
+            models.Index(fields=["object_name"], name="audit_by_name"),
         ]
 
     def __str__(self) -> str:

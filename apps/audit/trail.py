@@ -134,6 +134,8 @@ class KeepsTrail:
     """What the admin's own forms and lists do, written down where it is saved."""
 
     change_form_after_template = "audit/reason.html"
+    delete_confirmation_template: Any = "audit/delete.html"
+    delete_selected_confirmation_template: Any = "audit/delete.html"
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         trail(request).begin_form(stored_image_of(obj) if change else {})

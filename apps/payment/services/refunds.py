@@ -17,6 +17,9 @@ from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.audit.images import image_of
+from apps.audit.models import AuditEntry
+from apps.audit.services import record
 from apps.common import money
 from apps.common.errors import Conflict, DomainError, InvalidInput
 from apps.common.money import to_major
@@ -89,15 +92,22 @@ def intend_refund(
     source: str,
     by: User | None = None,
     unless_equal_within: timedelta | None = None,
+    where: str = AuditEntry.Source.API,
+    detail: str = "",
 ) -> Refund:
     """Write the intention to give money back, to be carried out by `carrying_out.carry_out`.
+
+    The trail gets its entry in the same transaction: who, `where` and why.
 
     With `unless_equal_within`, a refund of the same amount that was made no longer ago than that stands in the way;
     of two at once, one gets through. Raises NotRefundable, ChargeDisputed, ExceedsRemaining, InvalidInput,
     EqualRefund.
     """
     with transaction.atomic(durable=True):
-        return _write(payment, wish, status=S.PENDING, source=source, by=by, unless_equal_within=unless_equal_within)
+        refund = _write(payment, wish, status=S.PENDING, source=source, by=by, unless_equal_within=unless_equal_within)
+        why = " ".join(filter(None, (refund.reason.replace("_", " "), refund.description)))
+        record(by, "refund", refund, {}, image_of(refund), why, source=where, detail=detail)
+        return refund
 
 
 def intend_once(*, payment: Payment, wish: RefundWish, source: str, by: User, reference: str) -> tuple[Refund, bool]:

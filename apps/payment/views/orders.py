@@ -10,6 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.audit.images import image_of
+from apps.audit.models import AuditEntry
+from apps.audit.services import record
 from apps.cart.identity import cart_of
 from apps.cart.models import Cart
 from apps.cart.selectors import lines_of
@@ -19,9 +22,11 @@ from apps.common.idempotency import run_once
 from apps.orders.models import Order
 from apps.orders.services.claiming import claim_order
 from apps.payment.services.ordering import Buyer, cancel_order, place_cart
-from apps.payment.views.access import buyer_of, caller_of, limit, order_of, order_of_token
+from apps.payment.views.access import buyer_of, caller_of, is_staff_with, limit, order_of, order_of_token
 from apps.payment.views.render import render_order
 from apps.payment.views.schema import ERRORS, OrderInput, OrderOutput, OrderPage, PlacedOrderOutput
+
+CANCEL = "orders.change_order"
 
 
 class OrderListView(APIView):
@@ -70,7 +75,11 @@ class CancelOrderView(APIView):
 
     @extend_schema(request=None, responses={200: OrderOutput, **ERRORS})
     def post(self, request: Request, number: str) -> Response:
-        order = cancel_order(order=order_of(request, number, permission="orders.change_order"))
+        order = order_of(request, number, permission=CANCEL)
+        before = image_of(order)
+        order = cancel_order(order=order)
+        if is_staff_with(request, CANCEL) and order.status != before["status"]:
+            record(request.user, "cancel", order, before, image_of(order), source=AuditEntry.Source.API)
         return private(render_order(order))
 
 
