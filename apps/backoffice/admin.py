@@ -20,7 +20,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from apps.accounts.admin import GroupAdmin
 from apps.audit.selectors import entries_of
-from apps.backoffice import order_pages
+from apps.backoffice import erasures, order_pages
 from apps.backoffice.roles import ROLES
 from apps.backoffice.second_factor.services import reset
 from apps.backoffice.shelves import admin as shelves
@@ -32,7 +32,7 @@ from apps.payment.admin.pages import address_of, opens_page, posted, staff_of
 from apps.payment.models import AttentionCase, BalanceEntry
 from apps.payment.services.cases import take_case
 
-__all__ = ["order_pages", "shelves"]
+__all__ = ["erasures", "order_pages", "shelves"]
 
 for model in (Group, AttentionCase, TOTPDevice, StaticDevice):
     admin.site.unregister(model)

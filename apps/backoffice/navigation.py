@@ -43,6 +43,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "People",
         (
             ("accounts.user", "person"),
+            ("accounts.erasure", "person_off"),
             ("auth.group", "shield_person"),
             ("otp_totp.totpdevice", "phonelink_lock"),
             ("audit.auditentry", "history"),

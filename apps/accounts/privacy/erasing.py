@@ -6,7 +6,7 @@ Each step may be run again, so a crash costs nothing: `work` takes an erasure up
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -89,10 +89,21 @@ def erase(address: str) -> Erasure:
             raise AlreadyAtWork
         erasure = taken[0]
     else:
-        erasure = _begin(plan_erasure(address), address)
+        erasure = _begin(plan_erasure(address), address, lease_until=timezone.now() + LEASE)
     carry_on(erasure)
     erasure.refresh_from_db()
     return erasure
+
+
+def ask_for(address: str, *, by: User, reason: str) -> Erasure:
+    """Have a person forgotten for a member of staff: the account is closed at once, and `work` does all the rest.
+
+    Raises NothingHeld, IsStaff, StillOpen, AlreadyAtWork; nothing was changed then.
+    """
+    if Erasure.objects.filter(email_hash=hash_of(address), finished_at=None).exists():
+        raise AlreadyAtWork
+    subject = plan_erasure(address)
+    return _begin(subject, address, lease_until=None, by=by, reason=reason, source=AuditEntry.Source.ADMIN)
 
 
 def finish_erasures(limit: int = 5) -> int:
@@ -128,8 +139,16 @@ def carry_on(erasure: Erasure) -> bool:
     return True
 
 
-def _begin(subject: Subject, address: str) -> Erasure:
-    """Write the intention and close the account. Raises AlreadyAtWork."""
+def _begin(
+    subject: Subject,
+    address: str,
+    *,
+    lease_until: datetime | None,
+    by: User | None = None,
+    reason: str = "",
+    source: str = AuditEntry.Source.COMMAND,
+) -> Erasure:
+    """Write the intention and close the account. With a lease it is the caller's to carry on. Raises AlreadyAtWork."""
     now = timezone.now()
     try:
         with transaction.atomic(durable=True):
@@ -139,12 +158,12 @@ def _begin(subject: Subject, address: str) -> Erasure:
                 addresses=sorted(subject.addresses),
                 started_at=now,
                 due_at=now,
-                lease_until=now + LEASE,
-                attempts=1,
+                lease_until=lease_until,
+                attempts=0 if lease_until is None else 1,
             )
             if subject.user_id is not None:
                 close_account(subject.user_id)
-            record(None, "erased", erasure, source=AuditEntry.Source.COMMAND)
+            record(by, "erased", erasure, reason=reason, source=source)
     except IntegrityError:
         raise AlreadyAtWork from None
     return erasure
