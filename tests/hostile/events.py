@@ -66,15 +66,15 @@ class Attack:
     def batch(self, world: Any, first: int, count: int) -> None:
         """Post these cases, drain the inbox and compare."""
         from tests.hostile.mutations import mutate
-        from tests.hostile.world import money_of_all
+        from tests.hostile.world import OWN_IDS, money_of_all, owners_of_ids
 
-        before = money_of_all()
+        before, owners = money_of_all(), owners_of_ids(world)
         known, events, named = world.known(), world.events, set()
         for number in range(first, first + count):
             rng = random.Random(f"{self.seed}:{number}")
             event = rng.choice(self.extra if self.extra and rng.random() < 0.2 else events)
             payload = mutate(event, rng, known, event_id=f"evt_h{self.seed}n{number}")
-            named |= {each.order_id for each in world.targets if any(name.encode() in payload for name in each.ids)}
+            named |= {owners[name] for name in OWN_IDS.findall(payload.decode("latin-1")) if name in owners}
             self.faults.case = f"{self.seed}:{number}"
             self.send(number, payload)
         self.faults.case = f"draining {first} to {first + count - 1}"

@@ -174,6 +174,15 @@ def gather(events: Iterable[dict[str, Any]], bought: list[Bought]) -> list[dict[
     return [event for event, _ in waiting]
 
 
+def owners_of_ids(world: Round) -> dict[str, int]:
+    """The order of each id that belongs to one, of earlier rounds too: late events of theirs may still come."""
+    found = {name: each.order_id for each in (*world.targets, *world.bystanders) for name in each.ids}
+    columns = ("reference", "stripe_session_id", "stripe_payment_intent_id", "stripe_charge_id")
+    for order_id, *ids in Payment.objects.values_list("order_id", *columns):
+        found |= {name: order_id for name in ids if name}
+    return found
+
+
 MONEY: dict[Any, tuple[str, tuple[str, ...]]] = {
     Order: ("pk", ("status", "payment_status", "total", "currency", "paid_at", "disputed")),
     OrderItem: ("order_id", ("quantity", "unit_price", "refunded_quantity")),
