@@ -38,9 +38,8 @@ class Cell:
 def dashboard(user: User, now: datetime | None = None) -> dict[str, Any]:
     """What this person may see of it; a fixed number of statements."""
     now = now or timezone.now()
-    shown: dict[str, Any] = {"attention": attention(user), "checks": []}
-    if user.has_perm("payment.view_checkrun"):
-        shown["checks"] = checks()
+    found = checks() if user.has_perm("payment.view_checkrun") else []
+    shown: dict[str, Any] = {"attention": attention(user, found), "checks": found}
     if user.has_perm("payment.view_payment") and user.has_perm("orders.view_order"):
         shown |= _figures(now)
     return shown

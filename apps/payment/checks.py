@@ -24,6 +24,20 @@ def check_setup(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+@register(Tags.security, deploy=True)
+def check_second_factor(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """A live shop whose staff needs a password alone. Told by `check --deploy`."""
+    if settings.PAYMENT_ENV != "live" or settings.STAFF_SECOND_FACTOR:
+        return []
+    return [
+        checks.Warning(
+            "PAYMENT_ENV is live and STAFF_SECOND_FACTOR is off: a stolen password opens the admin.",
+            hint="Set STAFF_SECOND_FACTOR=on. Staff sets the second factor up at the next sign-in.",
+            id="proshop.W002",
+        )
+    ]
+
+
 def refuse_unsafe_setup() -> None:
     """For processes that do not run Django's checks. Raises ImproperlyConfigured."""
     reasons = [reason for _, reason in _reasons()]

@@ -6,6 +6,7 @@ from typing import Any
 import dj_database_url
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from proshop import env
 
@@ -106,7 +107,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        "DIRS": [BASE_DIR / "apps" / "backoffice" / "overrides"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -300,7 +301,12 @@ AXES_ENABLE_ADMIN = False  # apps/backoffice shows the log of sign-ins
 # Whoever may sign in to the admin needs a code besides the password, there and for what staff can do over the API.
 STAFF_SECOND_FACTOR = env.flag("STAFF_SECOND_FACTOR", not DEBUG)
 
-UNFOLD = {"SITE_TITLE": "Proshop", "SITE_HEADER": "Proshop", "SHOW_VIEW_ON_SITE": False}
+UNFOLD = {
+    "SITE_TITLE": "Proshop",
+    "SITE_HEADER": "Proshop",
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("backoffice/desk.css")],
+}
 
 # Logs
 

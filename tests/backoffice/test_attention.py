@@ -240,3 +240,16 @@ def test_last_checks_are_shown_with_what_they_found() -> None:
     assert "Nothing was found." in page
     assert "not ok" in text_of(client.get("/admin/"))
     assert person("catalogue").get("/admin/checks/").status_code == 403
+
+
+def test_checks_that_found_something_or_stand_still_wait_for_somebody() -> None:
+    now = timezone.now()
+    drift = [{"code": "endpoint_disabled", "message": "we_1 is disabled."}]
+    runs = {"verify": (now, True, {}), "endpoint": (now, False, {"drift": drift})}
+    runs["reconcile"] = (now - timedelta(days=2), True, {})
+    for kind, (at, ok, summary) in runs.items():
+        CheckRun.objects.create(kind=kind, started_at=at, alive_at=at, finished_at=at, ok=ok, summary=summary)
+    page = owner().get("/admin/")
+    queue = [(item.title, item.urgent) for item in page.context["attention"]]
+    assert queue == [("Webhook endpoint: 1 found", True), ("Agreement with Stripe: not looked at for a day", False)]
+    assert 'href="/admin/checks/#endpoint"' in page.content.decode()

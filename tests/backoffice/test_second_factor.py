@@ -11,6 +11,7 @@ import time_machine
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.conf import settings as shop_settings
 from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import get_resolver
 from django_otp.oath import TOTP
@@ -244,6 +245,23 @@ def test_owner_resets_a_lost_phone_and_it_is_in_the_trail(clerk: User) -> None:
     assert entry.before["key"] == "(not shown)"
     assert device.key not in str(list(AuditEntry.objects.values()))
     assert "Scan this" in text_of(sign_in(other).get(PAGE))
+
+
+def test_command_resets_it_for_the_last_owner_and_for_nobody_else(clerk: User) -> None:
+    client, codes = set_up(clerk)
+    make_user("buyer@example.com")
+    for nobody in ("buyer@example.com", "nobody@example.com"):
+        with pytest.raises(CommandError, match="No member of staff"):
+            call_command("reset_second_factor", nobody)
+    assert is_in(client)
+    call_command("reset_second_factor", "Clerk@Example.com")
+    assert not is_in(client)
+    again = sign_in(clerk)
+    assert "Scan this" in text_of(again.get(PAGE))
+    assert again.post(PAGE, {"code": codes[0]}).status_code == 200
+    assert not is_in(again)
+    entry = AuditEntry.objects.get(action="second factor reset")
+    assert (entry.actor, entry.source, entry.object_id) == (None, "command", str(clerk.pk))
 
 
 def test_signing_out_before_the_code_ends_the_session(clerk: User) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.payment.checks import check_setup, refuse_unsafe_setup
@@ -86,6 +87,19 @@ def test_an_odd_webhook_secret_is_a_warning_and_starts(settings: Any) -> None:
     assert reasons() == ["proshop.W001 STRIPE_WEBHOOK_SECRET holds a value that does not begin with whsec_."]
     assert [message.is_serious() for message in check_setup()] == [False]
     refuse_unsafe_setup()
+
+
+@pytest.mark.parametrize(
+    ("mode", "second_factor", "told"),
+    [("live", False, ["proshop.W002"]), ("live", True, []), ("test", False, []), ("test", True, [])],
+)
+def test_live_shop_without_a_second_factor_is_warned_of_when_it_is_deployed(
+    settings: Any, mode: str, second_factor: bool, told: list[str]
+) -> None:
+    settings.PAYMENT_ENV, settings.STAFF_SECOND_FACTOR = mode, second_factor
+    found = run_checks(tags=["security"], include_deployment_checks=True)
+    assert [message.id for message in found if message.id == "proshop.W002"] == told
+    assert "proshop.W002" not in [message.id for message in run_checks(tags=["security"])]
 
 
 def test_management_commands_refuse_an_unsafe_set_up_too() -> None:

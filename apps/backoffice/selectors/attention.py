@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.backoffice.selectors.checks import Check
 from apps.catalog.selectors import low_on_stock
 from apps.notifications.models import Mail
 from apps.orders.models import Order
@@ -36,11 +37,29 @@ class Item:
     taken_by: str = ""
 
 
-def attention(user: User) -> list[Item]:
-    """Everything that waits for somebody with this person's rights."""
+def attention(user: User, checks: Iterable[Check] = ()) -> list[Item]:
+    """Everything that waits for somebody with this person's rights, and of the given checks what they found."""
     found = [item for permission, look in SOURCES if user.has_perm(permission) for item in look()]
+    found += _checks(checks)
     far = timezone.now() + timedelta(days=36500)
     return sorted(found, key=lambda item: (not item.urgent, item.deadline or far, item.since or far))
+
+
+def _checks(checks: Iterable[Check]) -> Iterator[Item]:
+    """Checks that found something, and those that have not come to an end for a day."""
+    for check in checks:
+        if check.state not in ("not ok", "old"):
+            continue
+        count, failed = len(check.findings), check.state == "not ok"
+        what = f"{count} found" if count else check.cut_off or "it did not come to its end"
+        yield Item(
+            title=f"{check.title}: {what if failed else 'not looked at for a day'}",
+            detail=check.meaning if failed else f"Is the worker running? {check.command} looks now.",
+            link=f"{reverse('admin:checks')}#{check.kind}",
+            action="See the checks",
+            since=check.run.started_at if check.run else None,
+            urgent=failed,
+        )
 
 
 def _cases() -> Iterator[Item]:
