@@ -7,8 +7,9 @@ help:
 setup demo test test-browser lint check lock:
 	@$(PYTHON) dev.py $@
 
+# make storm COUNT=100000 SEED=1 ARGS=--background
 # make fuzz-events COUNT=100000 SEED=1 ARGS=--background
-fuzz-events fuzz-api:
+fuzz-events fuzz-api storm:
 	@$(PYTHON) dev.py $@ $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-.PHONY: help setup demo test test-browser fuzz-events fuzz-api lint check lock
+.PHONY: help setup demo test test-browser fuzz-events fuzz-api storm lint check lock

@@ -406,7 +406,7 @@ def demo(options: argparse.Namespace) -> int:
 
 # Tests and linters.
 
-LONG_RUNS = {"fuzz-events": "tests.hostile.events", "fuzz-api": "tests.hostile.api"}
+LONG_RUNS = {"fuzz-events": "tests.hostile.events", "fuzz-api": "tests.hostile.api", "storm": "tests.storm"}
 
 
 def suite(options: argparse.Namespace) -> int:
@@ -464,6 +464,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         ("test-browser", suite, "the tests in a real browser alone"),
         ("fuzz-events", long_run, "wrong events, validly signed, at the webhook; --count, --seed, --help"),
         ("fuzz-api", long_run, "what its schema allows and what it does not, at every call; --count, --seed, --help"),
+        ("storm", long_run, "the whole shop under kills, restarts and faults; --count, --seed, --help"),
         ("lint", suite, "ruff, mypy, import contracts, missing migrations"),
         ("check", suite, "lint and test"),
         ("lock", lock, "write requirements/*.txt from the .in files"),

@@ -95,7 +95,8 @@ def run_linters(phases: Phases) -> None:
 def run_tests(phases: Phases) -> None:
     workers = str(max(2, min(8, os.cpu_count() or 2)))
     phases.run(
-        "tests on SQLite", pytest("-n", workers, "-m", "not postgres and not browser and not cli and not worker")
+        "tests on SQLite",
+        pytest("-n", workers, "-m", "not postgres and not browser and not cli and not worker and not storm"),
     )
     phases.run(
         "tests on PostgreSQL",
@@ -103,6 +104,7 @@ def run_tests(phases: Phases) -> None:
         TEST_DATABASE_URL=os.environ.get("TEST_DATABASE_URL", ""),
     )
     run_worker_tests(phases)
+    run_storm(phases)
     run_browser_tests(phases)
     run_cli_tests(phases)
 
@@ -116,6 +118,13 @@ def run_worker_tests(phases: Phases) -> None:
         )
     else:
         phases.left_out.append("tests with workers (TEST_BROKER_URLS names no broker)")
+
+
+def run_storm(phases: Phases) -> None:
+    if os.name == "posix":
+        phases.run("storm", pytest("-n", "2", "-m", "storm", "tests/storm"))
+    else:
+        phases.left_out.append("the storm (it kills processes by signals, which Windows does not have)")
 
 
 def run_browser_tests(phases: Phases) -> None:

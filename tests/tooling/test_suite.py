@@ -61,8 +61,9 @@ def test_what_cannot_run_here_is_left_out_and_said(monkeypatch: pytest.MonkeyPat
     suite.run_tests(phases)
 
     assert selections == [
-        "not postgres and not browser and not cli and not worker",
+        "not postgres and not browser and not cli and not worker and not storm",
         "(postgres or race) and not browser",
+        "tests/storm",
     ]
     assert phases.left_out == [
         "tests with workers (TEST_BROKER_URLS names no broker)",
@@ -80,5 +81,5 @@ def test_everything_runs_where_brokers_chromium_and_npm_are(
 
     suite.run_tests(phases)
 
-    assert selections[2:] == ["worker", "browser", "cli"]
+    assert selections[2:] == ["worker", "tests/storm", "browser", "cli"]
     assert phases.left_out == []

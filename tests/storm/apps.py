@@ -1,0 +1,35 @@
+"""Brings the failpoints into the shop's processes; only a storm's settings name this app."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.apps import AppConfig
+
+
+class StormConfig(AppConfig):
+    name = "tests.storm"
+    label = "storm"
+
+    def ready(self) -> None:
+        from django.conf import settings
+
+        from tests.storm import failpoints
+
+        failpoints.install(settings.STORM_FOLDER)
+        if settings.STORM_LEASE_SECONDS:
+            shorten_leases(settings.STORM_LEASE_SECONDS)
+
+
+def shorten_leases(seconds: float) -> None:
+    """What a killed process had in hand is taken over after so many seconds instead of two minutes."""
+    from apps.common import idempotency, leases
+    from apps.notifications import services as notifications
+    from apps.outbox import services as outbox
+    from apps.payment.services import check_runs
+    from apps.payment.webhooks import inbox
+
+    for module in (inbox, outbox, notifications, idempotency):
+        module.LEASE = timedelta(seconds=seconds)
+    check_runs.SILENT_FOR = timedelta(seconds=seconds)
+    leases.LEAST_LEFT = timedelta(seconds=seconds / 4)

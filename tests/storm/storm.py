@@ -1,0 +1,304 @@
+"""One storm: servers and shop up, visitors and faults until enough has happened, then calm, and the reckoning."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import requests
+
+from tests.storm import failpoints
+from tests.storm.crew import METRICS_TOKEN, ROOT, Crew, Sandbox, environment, wait_until_ready
+from tests.storm.echoes import Echoes, Lately
+from tests.storm.folder import Folder, free_port
+from tests.storm.mailbox import Mailbox
+from tests.storm.plans import plan
+from tests.storm.servers import BROKERS, PostgreSQL, Server
+from tests.storm.visits import GaveUp, Visitor, World
+from tests.storm.weather import KILLS, Weather
+
+BACKLOG = 3000
+"""Echoes that may wait to be sent before the next visitor comes, so that the mix is the same on any machine."""
+
+WAITING = ("proshop_webhook_due", "proshop_delivery_due", "proshop_mail_due")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much of what.
+
+    `count`: distinct events after which it is calm. `echoes`: further events per visit. `block`: echoes between two
+    blows of the weather, of which one in `restart_every` restarts a server; `arm_every`: echoes between two traps.
+    `hits`: how often each failpoint is to be hit, and `until_hit` goes on until that is so. `seconds`: no new visit
+    later. `lease_seconds`: shorter leases than the product's, 0 for its own.
+    """
+
+    count: int
+    seed: int
+    database: str = "postgres"
+    broker: str = "redis"
+    visitors: int = 12
+    block: int = 350
+    restart_every: int = 8
+    hits: int = 20
+    arm_every: int = 120
+    echoes: int = 60
+    seconds: float = 10**9
+    until_hit: bool = True
+    lease_seconds: float = 0
+
+
+class Storm:
+    def __init__(self, folder: Folder, options: Options) -> None:
+        self.folder, self.options = folder, options
+        self.state: dict[str, Any] = {"visits": 0, "echoes": 0, "ports": {}, "seconds": 0.0, "ends": {}, "answers": {}}
+        self.state |= folder.state()
+        if self.state.setdefault("seed", options.seed) != options.seed:
+            raise ValueError(f"This folder holds the storm of seed {self.state['seed']}.")
+        for name in ("web", "sandbox"):
+            self.state["ports"].setdefault(name, free_port())
+        self.before = {name: dict(self.state[name]) for name in ("ends", "answers")}
+        self.servers: dict[str, Server] = {}
+        self._next = threading.Lock()
+        self._echo_wish = threading.Semaphore(0)
+        self._calm = threading.Event()
+
+    def run(self) -> dict[str, Any]:
+        """Returns the summary, which is also in `summary.json`."""
+        with ExitStack() as stack:
+            crew, world = self._set_up(stack)
+            weather = Weather(self.folder, self.options.seed, crew, self.servers, world.stripe)
+            self.folder.note("began", **asdict(self.options), visit=self.state["visits"])
+            self._blow(world, weather)
+            self.folder.note("calm", seconds=round(self.state["seconds"]))
+            quiet = self._drain(world)
+            self.folder.note("drained", **quiet)
+            summary = self._reckon(crew, weather) | {"drain": quiet}
+            crew.stop()
+        (self.folder.path / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+        self.folder.note("ended", lost=summary["lost"], doubled=summary["doubled"], verify=summary["verify_ok"])
+        return summary
+
+    # Set-up
+
+    def _set_up(self, stack: ExitStack) -> tuple[Crew, World]:
+        database = f"sqlite:///{self.folder.path / 'shop.sqlite3'}"
+        if self.options.database == "postgres":
+            self.servers["database"] = PostgreSQL(self.folder)
+            database = self.servers["database"].url
+        broker = ""
+        if self.options.broker != "none":
+            self.servers["broker"] = BROKERS[self.options.broker](self.folder)
+            broker = self.servers["broker"].url
+        for server in self.servers.values():
+            server.start()
+            stack.callback(server.stop, "fast")
+        mailbox = Mailbox(self.folder)
+        stack.callback(mailbox.close)
+        ports = self.state["ports"]
+        shop = f"http://127.0.0.1:{ports['web']}"
+        sandbox = Sandbox(self.folder, ports["sandbox"], f"{shop}/api/payment/webhook/")
+        stack.callback(sandbox.stop)
+        env = environment(self.folder, database=database, broker=broker, mail=mailbox.url, ports=ports)
+        env["STORM_LEASE_SECONDS"] = str(self.options.lease_seconds)
+        self.env = env
+        crew = Crew(self.folder, env)
+        goods = self.folder.path / "goods.json"
+        if not goods.exists():
+            subprocess.run([sys.executable, "-m", "tests.storm.goods", str(goods)], cwd=ROOT, env=env, check=True)
+        self.folder.disarm()
+        crew.start()
+        stack.callback(crew.stop)
+        wait_until_ready(shop)
+        told = json.loads(goods.read_text(encoding="utf-8"))
+        return crew, World(self.folder, self.options.seed, shop, sandbox.address, told)
+
+    # The storm
+
+    def _blow(self, world: World, weather: Weather) -> None:
+        threads = [threading.Thread(target=self._visit_on, args=(world, f"v{n}")) for n in range(self.options.visitors)]
+        lately = Lately(world.stripe)
+        repeaters = [threading.Thread(target=self._echo_on, args=(Echoes(world, lately), weather)) for _ in range(10)]
+        self._echo_wish.release(max(1, self._echoes_ahead()))  # what the run before left
+        for thread in [*threads, *repeaters]:
+            thread.start()
+        self._kept_at = time.monotonic()
+        try:
+            self._until_enough(world, weather, threads)
+        except BaseException:
+            world.stopped.set()  # nobody waits for an answer any more
+            raise
+        finally:
+            self._calm.set()
+            self._echo_wish.release(len(repeaters))
+            for thread in [*threads, *repeaters]:
+                thread.join()
+            self._keep(world, weather)
+
+    def _until_enough(self, world: World, weather: Weather, threads: list[threading.Thread]) -> None:
+        began = time.monotonic()
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(2)
+            if self._enough(world, time.monotonic() - began):
+                self._calm.set()
+            self._keep(world, weather)
+
+    def _enough(self, world: World, seconds: float) -> bool:
+        if seconds > self.options.seconds:
+            return True
+        with suppress(requests.RequestException, ValueError):
+            made = requests.get(f"{world.stripe}/_control/state", timeout=20).json()["objects"].get("event", 0)
+            self.state["events_so_far"] = made + self.state["echoes"] * 8 // 10
+            left = self.options.until_hit and self._points_left()
+            return bool(self.state["events_so_far"] >= self.options.count and not left)
+        return False
+
+    def _points(self) -> list[str]:
+        return [*failpoints.POINTS, *failpoints.stripe_points(self.folder.calls_seen())]
+
+    def _points_left(self) -> list[str]:
+        hits = self.folder.hits()
+        return [point for point in self._points() if hits.get(point, 0) < self.options.hits]
+
+    def _visit_on(self, world: World, name: str) -> None:
+        visitor = Visitor(world, f"{name}-{self.state['visits']}")
+        while not self._calm.is_set():
+            with self._next:
+                ahead = self._echoes_ahead()
+                number = self.state["visits"]
+                self.state["visits"] += ahead < BACKLOG
+            if ahead >= BACKLOG:
+                time.sleep(0.2)
+                continue
+            self._echo_wish.release(self.options.echoes)
+            try:
+                world.ended(visitor.visit(plan(self.options.seed, number)))
+            except GaveUp as reason:
+                world.ended(f"gave up: {reason}")
+            except Exception as failure:
+                self.folder.note("visit_failed", visit=number, error=repr(failure)[:300])
+                world.ended("failed")
+
+    def _echoes_ahead(self) -> int:
+        """How many echoes belong to the visits so far and are not sent."""
+        return int(self.state["visits"] * self.options.echoes - self.state["echoes"])
+
+    def _arm(self, number: int) -> None:
+        """Lay one trap more, of those that have to be hit again."""
+        wanted = sorted(set(self._points_left()) - self.folder.armed())
+        if wanted:
+            self.folder.arm(random.Random(f"{self.options.seed}:arm:{number}").choice(wanted))
+
+    def _echo_on(self, echoes: Echoes, weather: Weather) -> None:
+        while not self._calm.is_set():
+            self._echo_wish.acquire()
+            with self._next:
+                number = self.state["echoes"]
+                self.state["echoes"] += 1
+            echoes.send(number)
+            if number % self.options.arm_every == 0:
+                self._arm(number)
+            if number % self.options.block == self.options.block - 1:
+                weather.after(number // self.options.block, self.options.restart_every)
+
+    def _keep(self, world: World, weather: Weather) -> None:
+        """Write down how far it is, for a run that goes on from here."""
+        for name, counted in (("ends", world.ends), ("answers", world.answers)):
+            with world.lock:
+                self.state[name] = dict(Counter(self.before[name]) + counted)
+        now = time.monotonic()
+        self.state["seconds"] += now - self._kept_at
+        self._kept_at = now
+        self.state["weather"] = dict(weather.done)
+        self.folder.keep_state(self.state)
+
+    # Calm
+
+    def _drain(self, world: World) -> dict[str, Any]:
+        """No more faults; everything that was held back is sent, and the shop works until nothing waits."""
+        self.folder.disarm()
+        began = time.monotonic()
+        post = requests.Session()
+        for name in ("rules/clear", "release"):
+            post.post(f"{world.stripe}/_control/{name}", json={}, timeout=600)
+        wait_until_ready(world.shop)
+        waiting: dict[str, float] = {}
+        quiet, seconds = 0, 4000
+        while quiet < 3 and time.monotonic() - began < 1500:
+            post.post(f"{world.stripe}/_control/advance", json={"seconds": seconds}, timeout=600)
+            seconds = 60  # not so far that idempotency keys, which live a day, would end
+            time.sleep(2)
+            with suppress(requests.RequestException):
+                waiting = self._waiting(world)
+                quiet = quiet + 1 if waiting and not any(waiting.values()) else 0
+                self.folder.note("draining", **waiting)
+        return {"seconds": round(time.monotonic() - began), "waiting": waiting}
+
+    def _waiting(self, world: World) -> dict[str, float]:
+        answer = requests.get(f"{world.shop}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}, timeout=20)
+        if answer.status_code != 200:
+            return {}
+        lines = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+        state = requests.get(f"{world.stripe}/_control/state", timeout=60).json()
+        under_way = sum(state["deliveries"].get(name, 0) for name in ("pending", "sending", "held"))
+        return {name: float(lines.get(name, -1)) for name in WAITING} | {"deliveries": under_way}
+
+    def reckon(self) -> dict[str, Any]:
+        """Compare the shop's database with what Stripe's stand-in knows; see reckoning.py."""
+        command = [sys.executable, "-m", "tests.storm.reckoning", str(self.folder.path)]
+        found = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
+        if found.returncode:
+            raise RuntimeError(found.stderr[-3000:])
+        return dict(json.loads(found.stdout))
+
+    def _reckon(self, crew: Crew, weather: Weather) -> dict[str, Any]:
+        first, again = _reconcile(crew), _reconcile(crew)
+        verify = crew.manage("verify", "--json", check=False)
+        reckoning = self.reckon()
+        hits, points = self.folder.hits(), self._points()
+        return {
+            "command": f"dev.py storm --count {self.options.count} --seed {self.options.seed}",
+            "options": asdict(self.options),
+            "seconds": round(self.state["seconds"]),
+            "visits": self.state["visits"],
+            "echoes": self.state["echoes"],
+            "lost": reckoning["lost_count"],
+            "doubled": reckoning["doubled_count"],
+            "verify_ok": verify.returncode == 0,
+            "verify": _json(verify),
+            "reconcile_first": first,
+            "reconcile_again": again,
+            "kills": sum(weather.done[name] for name in KILLS),
+            "restarts": {name: weather.done[name] for name in ("database_fast", "database_immediate", "broker")},
+            "stripe_faults": weather.done["stripe"],
+            "deaths_at_failpoints": sum(hits.values()),
+            "failpoints": {point: hits.get(point, 0) for point in points},
+            "visit_ends": self.state["ends"],
+            "answers": self.state["answers"],
+            "reckoning": reckoning,
+        }
+
+
+def _reconcile(crew: Crew) -> dict[str, Any]:
+    """The report of one whole run; one that a killed process began has to be given up first."""
+    for _ in range(90):
+        done = crew.manage("reconcile", "--since", "2d", "--json", check=False)
+        if "Another run" not in done.stderr:
+            break
+        time.sleep(10)
+    return _json(done)
+
+
+def _json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            return dict(json.loads(line))
+    return {"error": done.stderr[-1500:]}
