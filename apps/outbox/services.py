@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from apps.common import leases, stopping
+from apps.common import leases, rows, stopping
 from apps.common.logs import blank
 from apps.outbox.models import Delivery
 
@@ -52,12 +52,11 @@ def publish(kind: str, key: str, payload: Mapping[str, Any]) -> None:
     """
     now = timezone.now()
     text = json.dumps(payload, separators=(",", ":"))
-    Delivery.objects.bulk_create(
+    rows.insert_unless_known(
         [
             Delivery(kind=kind, key=key, subscriber=name, payload=text, due_at=now, created_at=now)
             for name in _subscribers.get(kind, {})
-        ],
-        ignore_conflicts=True,
+        ]
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from apps.cart import services as cart_services
+from apps.common import rows
 from apps.inventory import services as inventory
 from apps.orders.models import Order, OrderItem
 from apps.orders.services import state
@@ -18,7 +19,10 @@ S, P = Order.Status, Order.PaymentStatus
 
 
 def lock_order(order_id: int) -> Order:
-    return Order.objects.select_for_update(no_key=True).get(pk=order_id)
+    order = rows.locked(Order, "id", order_id)
+    if order is None:
+        raise Order.DoesNotExist
+    return order
 
 
 def mark_order_paid(order: Order, *, paid_at: datetime, email: str, address: dict[str, str] | None) -> None:

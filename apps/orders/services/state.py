@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.common import rows
 from apps.orders.models import Order, OrderTransition
 
 S, P = Order.Status, Order.PaymentStatus
@@ -82,10 +83,8 @@ def move(
         raise IllegalTransition(f"{order.number}: {before[1]} to {after[1]}")
     seq = order.transitions + 1
     changes = {**columns, "status": after[0], "payment_status": after[1], "transitions": seq}
-    changed = Order.objects.filter(
-        pk=order.pk, status=before[0], payment_status=before[1], transitions=order.transitions
-    ).update(**changes)
-    if not changed:
+    seen = {"id": order.pk, "status": before[0], "payment_status": before[1], "transitions": order.transitions}
+    if not rows.change(Order, seen, changes):
         raise StaleOrder(order.number)
     for name, value in changes.items():
         setattr(order, name, value)
@@ -93,7 +92,7 @@ def move(
 
 
 def _write(order: Order, *, before: tuple[str, str], reason: str, seq: int) -> None:
-    OrderTransition.objects.create(
+    row = OrderTransition(
         order=order,
         seq=seq,
         from_status=before[0],
@@ -103,3 +102,4 @@ def _write(order: Order, *, before: tuple[str, str], reason: str, seq: int) -> N
         reason=reason,
         at=timezone.now(),
     )
+    rows.insert([row])

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 
-from apps.common import tokens
+from apps.common import rows, tokens
 from apps.common.errors import DomainError
 from apps.orders.models import Order, OrderItem
 from apps.payment.models import Payment, PaymentLog
@@ -85,7 +85,10 @@ def open_attempt_of(order: Order) -> Payment | None:
 
 
 def lock_payment(payment_id: int) -> Payment:
-    return Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
+    payment = rows.locked(Payment, "id", payment_id)
+    if payment is None:
+        raise Payment.DoesNotExist
+    return payment
 
 
 def close_attempt(payment: Payment, *, status: str, kind: str, event_id: str = "", **columns: Any) -> None:
@@ -96,16 +99,18 @@ def close_attempt(payment: Payment, *, status: str, kind: str, event_id: str = "
 
 
 def save(payment: Payment, **columns: Any) -> None:
+    """Change columns of a locked payment, here and in its row."""
+    if not rows.change(Payment, {"id": payment.pk}, columns):
+        raise Payment.DoesNotExist
     for name, value in columns.items():
         setattr(payment, name, value)
-    payment.save(update_fields=list(columns))
 
 
 def write_log(
     payment: Payment, kind: str, *, before: str, object_id: str = "", event_id: str = "", detail: str = ""
 ) -> None:
     """Keep what happened. The same kind for the same object again is one row."""
-    PaymentLog.objects.bulk_create(
+    rows.insert_unless_known(
         [
             PaymentLog(
                 payment=payment,
@@ -117,8 +122,7 @@ def write_log(
                 detail=detail[:500],
                 at=timezone.now(),
             )
-        ],
-        ignore_conflicts=True,
+        ]
     )
 
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apps.common import rows
 from apps.inventory.services import OutOfStock
 from apps.orders.models import Order
 from apps.orders.services import lifecycle
@@ -98,7 +99,7 @@ def apply_paid(facts: PaidFacts) -> Payment:
 
 def lock_by_reference(reference: str) -> Payment:
     """Lock the payment that Stripe speaks of. Raises UnknownPayment."""
-    payment = Payment.objects.select_for_update(no_key=True).filter(reference=reference).first()
+    payment = rows.locked(Payment, "reference", reference)
     if payment is None:
         raise UnknownPayment(reference)
     return payment

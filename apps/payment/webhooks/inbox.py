@@ -15,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
@@ -146,10 +146,11 @@ def process(stripe_id: str, *, may_ask: bool = True) -> bool:
     _forget_person(event)
     if not may_ask and _needs_stripe(event):
         return False
-    if not free.update(lease_until=now + LEASE, attempts=F("attempts") + 1):
+    seen = {"id": event.pk, "state": event.state, "lease_until": event.lease_until, "attempts": event.attempts}
+    event.lease_until, event.attempts = now + LEASE, event.attempts + 1
+    taken = {"lease_until": event.lease_until, "attempts": event.attempts}
+    if not rows.change(StripeWebhookEvent, seen, taken):
         return False
-    event.lease_until = now + LEASE
-    event.attempts += 1
     _work_on(event)
     return True
 
