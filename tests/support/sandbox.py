@@ -20,14 +20,17 @@ WEBHOOK_SECRET = "whsec_tests_current"
 class Sandbox:
     """Starts the sandbox on a free port and speaks to its `/_control/` calls."""
 
-    def __init__(self, *, webhook_url: str = "", settle_seconds: float = 3600.0) -> None:
+    def __init__(
+        self, *, webhook_url: str = "", settle_seconds: float = 3600.0, secret_key: str = SECRET_KEY
+    ) -> None:
+        self.headers = {"Authorization": f"Bearer {secret_key}"}
         self.folder = tempfile.TemporaryDirectory(prefix="proshop-sandbox-")
         command = [sys.executable, "-m", "apps.sandbox", "--port", "0", "--settle-seconds", str(settle_seconds)]
         command += ["--db", str(Path(self.folder.name) / "sandbox.sqlite3"), "--webhook-url", webhook_url]
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": self.folder.name,
-            "STRIPE_SECRET_KEY": SECRET_KEY,
+            "STRIPE_SECRET_KEY": secret_key,
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
         }
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -69,17 +72,13 @@ class Sandbox:
             cursor = page["data"][-1]["id"]
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
-        answer = requests.get(
-            self.address + path, params=params, headers={"Authorization": f"Bearer {SECRET_KEY}"}, timeout=10
-        )
+        answer = requests.get(self.address + path, params=params, headers=self.headers, timeout=10)
         answer.raise_for_status()
         return answer.json()
 
     def post(self, path: str, **form: str) -> dict[str, Any]:
         """One call of the API as anybody with the key could make it."""
-        answer = requests.post(
-            self.address + path, data=form, headers={"Authorization": f"Bearer {SECRET_KEY}"}, timeout=10
-        )
+        answer = requests.post(self.address + path, data=form, headers=self.headers, timeout=10)
         answer.raise_for_status()
         return answer.json()
 
