@@ -8,8 +8,9 @@ setup demo test test-browser lint check lock:
 	@$(PYTHON) dev.py $@
 
 # make storm COUNT=100000 SEED=1 ARGS=--background
+# make bench COUNT=6 ARGS="--rounds 3 --orders 20000"
 # make fuzz-events COUNT=100000 SEED=1 ARGS=--background
-fuzz-events fuzz-api storm:
+fuzz-events fuzz-api storm bench:
 	@$(PYTHON) dev.py $@ $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-.PHONY: help setup demo test test-browser fuzz-events fuzz-api storm lint check lock
+.PHONY: help setup demo test test-browser fuzz-events fuzz-api storm bench lint check lock

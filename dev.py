@@ -406,7 +406,12 @@ def demo(options: argparse.Namespace) -> int:
 
 # Tests and linters.
 
-LONG_RUNS = {"fuzz-events": "tests.hostile.events", "fuzz-api": "tests.hostile.api", "storm": "tests.storm"}
+LONG_RUNS = {
+    "fuzz-events": "tests.hostile.events",
+    "fuzz-api": "tests.hostile.api",
+    "storm": "tests.storm",
+    "bench": "benchmarks",
+}
 
 
 def suite(options: argparse.Namespace) -> int:
@@ -465,6 +470,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         ("fuzz-events", long_run, "wrong events, validly signed, at the webhook; --count, --seed, --help"),
         ("fuzz-api", long_run, "what its schema allows and what it does not, at every call; --count, --seed, --help"),
         ("storm", long_run, "the whole shop under kills, restarts and faults; --count, --seed, --help"),
+        ("bench", long_run, "what the shop's jobs cost, beside their ceilings; --count, --orders, --help"),
         ("lint", suite, "ruff, mypy, import contracts, missing migrations"),
         ("check", suite, "lint and test"),
         ("lock", lock, "write requirements/*.txt from the .in files"),

@@ -31,29 +31,12 @@ from apps.notifications.services import send_due
 from apps.outbox.services import deliver_due
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.webhooks import inbox
+from benchmarks.measure import cost_of, family_of, say
 from tests.support.processes import PYTHON, Process, environment, eventually, free_port
 from tests.support.sandbox import Sandbox
 from tests.support.shop import Shop, Stripe, make_variant, sign
 
-TICKS = os.sysconf("SC_CLK_TCK")
 CLIENTS = 4
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has used so far."""
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def children_of(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as found:
-        return [int(child) for child in found.read().split()]
 
 
 def backends() -> list[int]:
@@ -67,16 +50,8 @@ def backends() -> list[int]:
 
 def cpu_while(shop: Callable[[], list[int]], job: Callable[[], int]) -> str:
     """CPU of the shop's processes and of the database's per piece of the job, and pieces a second."""
-    before = {pid: cpu_of(pid) for pid in [*shop(), *backends()]}
-    start = time.monotonic()
-    pieces = job()
-    seconds = time.monotonic() - start
-    after_shop = sum(cpu_of(pid) - before.get(pid, 0) for pid in shop())
-    after_database = sum(cpu_of(pid) - before.get(pid, 0) for pid in backends())
-    return (
-        f"{1000 * after_shop / pieces:.1f} + {1000 * after_database / pieces:.1f} ms CPU (shop + database), "
-        f"{pieces / seconds:.0f}/s, {pieces} pieces"
-    )
+    cost = cost_of(shop, backends, job)
+    return f"{cost.shop:.1f} + {cost.database:.1f} ms CPU (shop + database), {cost.rate:.0f}/s"
 
 
 def signed(number: int) -> tuple[bytes, str]:
@@ -109,7 +84,7 @@ def acknowledge(count: int, broker: str) -> None:
 
         eventually(lambda: _answers(url))
         storm(0, 200)  # imports and connections are paid by now
-        workers = children_of(server.popen.pid)
+        workers = family_of(server.popen.pid)
         told = cpu_while(lambda: workers, lambda: storm(200, count + 200))
         say(f"acknowledged{' and workers woken' if broker else ', worked on in the request'}: {told}")
 
