@@ -12,6 +12,7 @@ import argparse
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
 
 from benchmarks import databases
@@ -22,7 +23,7 @@ from tests.support.postgres import temporary_server
 PARTS = ("whole", "acknowledge", "calls", "history", "reconcile")
 
 
-def rows_of(part: str, options: argparse.Namespace) -> list[Row]:
+def rows_of(part: str, options: argparse.Namespace) -> Iterable[Row]:
     """Measure one part. What it needs of Django is imported now that Django is set up."""
     if part == "acknowledge":
         from benchmarks import acknowledge
@@ -71,10 +72,8 @@ def main(arguments: list[str]) -> None:
             databases.set_up()
             say(machine())
             for part in options.only:
-                rows = rows_of(part, options)
-                say(f"\n{HEAD}")
-                for row in rows:
-                    say(str(row))
+                for number, row in enumerate(rows_of(part, options)):
+                    say(str(row) if number else f"\n{HEAD}\n{row}")
 
 
 if __name__ == "__main__":

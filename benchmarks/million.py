@@ -6,7 +6,7 @@ import io
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -124,9 +124,8 @@ def read(name: str, times: int) -> dict[str, Seen]:
         return {label: look(call, times) for label, call in pages().items()}
 
 
-def lists(few: str, many: str, times: int) -> list[Row]:
+def lists(few: str, many: str, times: int) -> Iterator[Row]:
     small, large = read(few, times), read(many, times)
-    table = []
     for label, one in small.items():
         other = large[label]
         growth = other.cpu / one.cpu
@@ -136,8 +135,7 @@ def lists(few: str, many: str, times: int) -> list[Row]:
         is_list = label.startswith(("list", "API"))
         met = other.wall < SECOND and other.statements <= BUDGET
         met = met and (not is_list or (growth <= 1.5 and one.statements == other.statements))
-        table.append(Row(label, text, "≤ 1.5 ×, same statements" if is_list else "< 1 s, ≤ 20 statements", met))
-    return table
+        yield Row(label, text, "≤ 1.5 ×, same statements" if is_list else "< 1 s, ≤ 20 statements", met)
 
 
 def growth(many: str, *, events: int, rounds: int) -> Row:
@@ -164,7 +162,9 @@ def verified(many: str) -> Row:
     return Row("verify", text, "< 10 s", seconds < 10)
 
 
-def run(*, orders: int, use: str, events: int, rounds: int, times: int) -> list[Row]:
+def run(*, orders: int, use: str, events: int, rounds: int, times: int) -> Iterator[Row]:
     few = seeded(f"{RUN}_few", FEW)
     many = seeded(use or f"{RUN}_many", orders)
-    return [verified(many), *lists(few, many, times), growth(many, events=events, rounds=rounds)]
+    yield verified(many)
+    yield growth(many, events=events, rounds=rounds)
+    yield from lists(few, many, times)

@@ -6,8 +6,10 @@ the event, and leaves the deliveries of a paid order to `manage.py work`.
 
 import os
 
-from apps.payment.webhooks import inbox
 from proshop.wsgi import application
+
+# isort: split
+from apps.payment.webhooks import inbox
 
 WAKES = {"nothing": lambda stripe_id: None, "settle": inbox.try_at_once}
 
