@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from apps.orders.models import Order
 from tests.enrollment.courses import make_track
+from tests.privacy.old_orders import make_old
 
 
 @pytest.fixture
@@ -15,3 +17,8 @@ def sign_ins_are_counted(settings: Any) -> None:
 @pytest.fixture
 def track(transactional_db: None) -> Any:
     return make_track()
+
+
+@pytest.fixture
+def old(db: None) -> Order:
+    return make_old()

@@ -1,134 +1,46 @@
-"""Orders whose time is over go with all that hangs on them; what is open or young stays. Each guard has its control."""
+"""Orders whose time is over go with all that hangs on them, in whatever way the run is begun, cut off or repeated."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEntry
-from apps.audit.services import record
-from apps.enrollment.models import Enrollment, EnrollmentLog
-from apps.inventory.models import StockHold, StockMovement
+from apps.enrollment.models import Enrollment
+from apps.inventory.models import StockMovement
 from apps.invoices.invariants import checks
 from apps.invoices.models import Document, DocumentCounter
-from apps.invoices.services.issuing import issue_for_refund, issue_invoice
+from apps.invoices.services.issuing import issue_invoice
 from apps.notifications.models import Mail
-from apps.orders import purging as registry
 from apps.orders.models import Order, OrderTransition
-from apps.orders.purging import YOUNG
 from apps.outbox.models import Delivery
 from apps.payment.invariants import verify
 from apps.payment.models import (
     AttentionCase,
-    BalanceEntry,
     CheckRun,
-    Dispute,
     Payment,
-    PaymentLog,
     Refund,
     StripeWebhookEvent,
 )
 from apps.payment.services import check_runs, purging
 from apps.payment.services.purging import look_at_old, purge
 from proshop.work import HOUSEKEEPING
+from tests.privacy.old_orders import deliver_to, held, tell, write_mail
 from tests.privacy.person import EMAIL, live
 from tests.privacy.search import found_in_database
-from tests.support.ageing import YEAR, age
-from tests.support.emptying import without_guards
+from tests.support.ageing import age
 from tests.support.orders import make_order, make_refund
 from tests.support.shop import Stripe
 
 pytestmark = pytest.mark.django_db
-
-
-@contextmanager
-def guard_off(reason: str) -> Iterator[None]:
-    """Nobody asks whether orders stay for this reason."""
-
-    def without(share: registry.Share) -> registry.Share:
-        def stays(ids: registry.Ids, before: Any) -> dict[str, Any]:
-            return {why: which for why, which in share.stays(ids, before).items() if why != reason}
-
-        return replace(share, stays=stays)
-
-    whole, registry.shares[:] = list(registry.shares), [without(share) for share in registry.shares]
-    try:
-        yield
-    finally:
-        registry.shares[:] = whole
-
-
-@pytest.fixture
-def old() -> Order:
-    """An order of eight years ago with an invoice, a credit note, a delivery, an e-mail and an event."""
-    order = make_order(("Mug", 2, 1000))
-    payment = order.payments.get()
-    Payment.objects.filter(pk=payment.pk).update(stripe_payment_intent_id="pi_old", stripe_charge_id="ch_old")
-    refund = make_refund(order, 500)
-    issue_invoice(order.pk)
-    issue_for_refund(refund.pk)
-    now = timezone.now()
-    PaymentLog.objects.create(payment=payment, kind="succeeded", event_id="evt_logged", to_status="succeeded", at=now)
-    deliver_to("mail", order, state="done")
-    write_mail(order)
-    tell("evt_named", about=payment.reference)
-    tell("evt_logged", about="cus_1")
-    StockHold.objects.create(
-        variant=order.items.get().variant, order_id=order.pk, quantity=2, state="sold", ended_at=now
-    )
-    BalanceEntry.objects.create(
-        stripe_id="txn_1", kind="charge", category="charge", source_id="ch_old", payment=payment, amount=2000, fee=88,
-        net=1912, currency="USD", created=now, available_on=now,
-    )  # fmt: skip
-    record(None, "noted", order)
-    age()
-    return order
-
-
-def deliver_to(subscriber: str, order: Order, **columns: Any) -> Delivery:
-    now = timezone.now()
-    return Delivery.objects.create(
-        kind="order.paid", key=str(order.pk), subscriber=subscriber, payload=json.dumps({"order_id": order.pk}),
-        due_at=now, created_at=now, **columns,
-    )  # fmt: skip
-
-
-def write_mail(order: Order, **columns: Any) -> Mail:
-    now = timezone.now()
-    columns = {"kind": "order_confirmation", "key": str(order.pk), "state": "sent", "sent_at": now} | columns
-    return Mail.objects.create(
-        recipient=order.email, context="{}", due_at=now, created_at=now, message_id="<1>", **columns
-    )
-
-
-def tell(stripe_id: str, *, about: str, state: str = "done") -> StripeWebhookEvent:
-    now = timezone.now()
-    return StripeWebhookEvent.objects.create(
-        stripe_id=stripe_id, type="charge.updated", object_id="ch_x", about=about, livemode=False, created=now,
-        payload="{}", sha256="", received_at=now, waiting_since=now, due_at=now, state=state, reason="because",
-    )  # fmt: skip
-
-
-def held() -> Counter[str]:
-    """How many rows each table has that an order may have part in. Deliveries that are done go by their own age."""
-    models = (
-        Order, OrderTransition, Payment, PaymentLog, Refund, Dispute, AttentionCase, BalanceEntry, StripeWebhookEvent,
-        Document, Mail, StockHold, StockMovement, AuditEntry, Enrollment, EnrollmentLog,
-    )  # fmt: skip
-    return Counter({model._meta.label: model._default_manager.count() for model in models})
 
 
 def command(*arguments: str) -> str:
@@ -200,160 +112,6 @@ def test_numbers_that_are_missing_and_were_not_purged_are_a_gap(old: Order) -> N
         DocumentCounter.objects.filter(series="INV").update(**right)
     assert gaps() == []
     assert issue_invoice(make_order(("Mug", 1, 1000), number="ORD-20260301-00003").pk).seq == 3
-
-
-def waits_for_its_payment(order: Order) -> None:
-    Payment.objects.filter(order=order).update(applied=False, status="failed")
-    Order.objects.update(status="pending", payment_status="pending", expires_at=timezone.now() - YEAR)
-
-
-def is_on_its_way(order: Order) -> None:
-    Order.objects.update(payment_status="processing")
-
-
-def payment_is(**columns: Any) -> Callable[[Order], None]:
-    return lambda order: Payment.objects.update(**columns) and None
-
-
-def refund_is(status: str) -> Callable[[Order], None]:
-    return lambda order: Refund.objects.update(status=status) and None
-
-
-def dispute_is(status: str, **columns: Any) -> Callable[[Order], None]:
-    def change(order: Order) -> None:
-        long_ago = timezone.now() - 8 * YEAR
-        Dispute.objects.create(
-            payment=order.payments.get(), stripe_dispute_id="dp_1", stripe_charge_id="ch_old", amount=2000,
-            currency="USD", reason="fraudulent", status=status, told_at=long_ago, created_at=long_ago, **columns,
-        )  # fmt: skip
-
-    return change
-
-
-def has_a_case(order: Order) -> None:
-    AttentionCase.objects.create(payment=order.payments.get(), kind="late", detail="By hand.")
-    age(AttentionCase)
-
-
-def has_a_delivery(state: str) -> Callable[[Order], None]:
-    def change(order: Order) -> None:
-        Delivery.objects.filter(pk=deliver_to("enrollment", order, state=state).pk).update(
-            created_at=timezone.now() - 8 * YEAR
-        )
-
-    return change
-
-
-def has_an_event(state: str, **about: str) -> Callable[[Order], None]:
-    def change(order: Order) -> None:
-        told = tell("evt_open", about=order.payments.get().reference, state=state)
-        StripeWebhookEvent.objects.filter(pk=told.pk).update(received_at=timezone.now() - 8 * YEAR, **about)
-
-    return change
-
-
-def has_a_mail(order: Order) -> None:
-    refund = Refund.objects.get()
-    mail = write_mail(order, kind="refund_succeeded", key=str(refund.pk), state="due", sent_at=None)
-    Mail.objects.filter(pk=mail.pk).update(created_at=timezone.now() - 8 * YEAR)
-
-
-GUARDS: dict[str, tuple[Callable[[Order], None], str]] = {
-    "pending": (waits_for_its_payment, "it waits for its payment"),
-    "processing": (is_on_its_way, "it waits for its payment"),
-    "open attempt": (payment_is(applied=False, status="requires_action"), "a payment is open"),
-    "capture undone": (payment_is(applied=False, status="processing", capture_decision="capture"), "a payment is open"),
-    "intent left open": (
-        payment_is(applied=False, status="cancelled", closing=True, channel="intent", intent_status="processing"),
-        "a payment is open",
-    ),
-    "refund asked for": (refund_is("requested"), "a refund is asked for or on its way"),
-    "refund on its way": (refund_is("pending"), "a refund is asked for or on its way"),
-    "dispute": (dispute_is("under_review"), "a dispute is open"),
-    "inquiry": (dispute_is("warning_needs_response"), "a dispute is open"),
-    "answer untold": (dispute_is("lost", decision="accept"), "a dispute is open"),
-    "case": (has_a_case, "a case is open"),
-    "delivery due": (has_a_delivery("due"), "what follows from it is not done"),
-    "delivery given up": (has_a_delivery("dead"), "what follows from it is not done"),
-    "event due": (has_an_event("due"), "an event about it is not applied"),
-    "event parked": (has_an_event("parked", about="", object_id="ch_old"), "an event about it is not applied"),
-    "event given up": (has_an_event("dead", about="pi_old"), "an event about it is not applied"),
-    "e-mail": (has_a_mail, "an e-mail about it is not sent"),
-}
-
-
-@pytest.mark.parametrize("name", GUARDS)
-def test_what_is_open_stays(name: str, old: Order) -> None:
-    change, reason = GUARDS[name]
-    change(old)
-    before = held()
-    for found in (look_at_old(), purge()):
-        assert (found.orders, +found.stays) == (0, {reason: 1})
-    assert held() == before
-    with guard_off(reason):
-        assert purge().orders == 1, "the control: nothing else kept it"
-
-
-def since_now(model: Any, column: str, **only: Any) -> Callable[[Order], None]:
-    return lambda order: model._default_manager.filter(**only).update(**{column: timezone.now()}) and None
-
-
-def sees_staff(label: str) -> Callable[[Order], None]:
-    def change(order: Order) -> None:
-        record(None, "noted", {"order": order, "refund": Refund.objects.first()}[label])
-
-    return change
-
-
-def is_solved_today(order: Order) -> None:
-    has_a_case(order)
-    AttentionCase.objects.update(solved_at=timezone.now())
-
-
-NEWS: dict[str, Callable[[Order], None]] = {
-    "placed": since_now(Order, "created_at"),
-    "paid": since_now(Order, "paid_at"),
-    "shipped": since_now(OrderTransition, "at"),
-    "attempt": since_now(Payment, "created_at"),
-    "step of a payment": since_now(PaymentLog, "at"),
-    "refund": since_now(Refund, "created_at"),
-    "refund succeeded": since_now(Refund, "succeeded_at"),
-    "refund told": since_now(Refund, "told_at"),
-    "dispute closed": dispute_is("won", closed_at=timezone.now()),
-    "case solved": is_solved_today,
-    "booked": since_now(BalanceEntry, "created"),
-    "e-mail sent again": since_now(Mail, "sent_at"),
-    "staff at the order": sees_staff("order"),
-    "staff at the refund": sees_staff("refund"),
-}
-
-
-@pytest.mark.parametrize("name", NEWS)
-def test_what_is_young_stays_whole(name: str, old: Order) -> None:
-    NEWS[name](old)
-    before = held()
-    done = purge()
-    assert done.orders == 0
-    assert held() == before
-    if name != "placed":  # that one is not even looked at
-        assert +done.stays == {YOUNG: 1}
-        with guard_off(YOUNG):
-            look = look_at_old()
-        assert look.orders == 1, "the control: nothing else kept it"
-
-
-def test_young_document_stays_even_where_the_code_would_let_it_go(old: Order) -> None:
-    document = Document.objects.get(kind="invoice")
-    with without_guards():
-        Document.objects.filter(pk=document.pk).update(issued_at=timezone.now())
-    assert +purge().stays == {YOUNG: 1}
-    before = held()
-    with guard_off(YOUNG), pytest.raises(DatabaseError, match="is final"):
-        purge()
-    assert held() == before
-    assert CheckRun.objects.order_by("-pk").values_list("ok", "summary__whole").first() == (False, False)
-    with without_guards(), guard_off(YOUNG):
-        assert purge().orders == 1, "the control: it was the database that refused"
 
 
 def test_process_that_dies_in_any_statement_has_done_nothing_and_the_next_run_finishes(
