@@ -43,6 +43,7 @@ SHOP = {
     "payment.stripewebhooksecret",
 }
 OWNERS = {
+    "accounts.erasure",
     "accounts.user",
     "audit.auditentry",
     "auth.group",
