@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -138,6 +139,7 @@ def detach(module: str, folder: Path, arguments: list[str]) -> int:
 
 def set_up(database: str, folder: Path) -> None:
     """Django on a database of the run's own, migrated. It is used again when the run goes on."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the sandbox ends with the run
     url = database or f"sqlite:///{(folder / 'shop.sqlite3').absolute()}"
     os.environ["TEST_DATABASE_URL"] = url
     os.environ["DJANGO_SETTINGS_MODULE"] = "proshop.settings.test"
