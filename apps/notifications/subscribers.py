@@ -35,17 +35,19 @@ def order_payment_failed(payload: dict[str, Any]) -> None:
 
 
 def order_contact_learned(payload: dict[str, Any]) -> None:
-    """The address came after the event that a mail was due for: the mail of where things stand now is sent."""
+    """The address came after the event that a mail was due for: the mails of where things stand now are sent.
+
+    An order that was paid is confirmed also where money went back meanwhile.
+    """
     order = Order.objects.get(pk=payload["order_id"])
+    if order.is_paid:
+        order_paid(payload)
+    elif order.payment_status == Order.PaymentStatus.PROCESSING:
+        order_processing(payload)
+    elif order.payment_status == Order.PaymentStatus.FAILED:
+        order_payment_failed(payload)
     for refund in Refund.objects.filter(payment__order=order, status=Refund.Status.SUCCEEDED).order_by("pk"):
         refund_succeeded(facts_of(refund))
-    tell = {
-        Order.PaymentStatus.PAID: order_paid,
-        Order.PaymentStatus.PROCESSING: order_processing,
-        Order.PaymentStatus.FAILED: order_payment_failed,
-    }.get(Order.PaymentStatus(order.payment_status))
-    if tell is not None:
-        tell(payload)
 
 
 def order_shipped(payload: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from apps.payment.services import refunds
 from apps.payment.services.carrying_out import carry_out
 from apps.payment.services.ledger import apply_dispute
 from tests.payment.test_refunds import give_back, make_staff
-from tests.support.shop import Shop, Stripe, make_user, make_variant, work
+from tests.support.shop import Shop, Stripe, deliver, make_user, make_variant, work
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]
 
@@ -285,6 +285,25 @@ def test_address_that_comes_after_the_refund_still_gets_its_mail(shop: Shop, str
     with transaction.atomic():
         lifecycle.learn_contact(lifecycle.lock_order(Order.objects.get().pk), email="late@example.com", address=None)
     assert told() == [("late@example.com", "Your refund for order …")]
+
+
+@pytest.mark.parametrize("amount", [500, 3000])
+def test_confirmation_is_sent_also_where_the_address_comes_after_a_refund(
+    shop: Shop, stripe_sandbox: Stripe, amount: int
+) -> None:
+    """The money is told of by the intent, then a refund from the Dashboard, and only then the page that knows whom."""
+    shop.add(make_variant("MUG", price=1000, stock=10), 3)
+    stripe_sandbox.pay(shop.checkout().json()["session_id"])
+    events = {event["type"]: event for event in stripe_sandbox.new_events()}
+    intent = events["payment_intent.succeeded"]
+    deliver(intent)
+    assert told() == []
+    stripe_sandbox.sandbox.control("refund", payment_intent=intent["data"]["object"]["id"], amount=amount)
+    stripe_sandbox.digest()
+    assert Order.objects.get().payment_status == ("partially_refunded" if amount < 3000 else "refunded")
+    assert told() == []
+    deliver(events["checkout.session.completed"])
+    assert told() == [(BUYER, "Your order …"), (BUYER, "Your refund for order …")]
 
 
 def dispute(stripe: Stripe, **body: Any) -> None:
