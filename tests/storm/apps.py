@@ -14,9 +14,11 @@ class StormConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
+        from apps.payment.services import check_runs
         from tests.storm import failpoints
 
         failpoints.install(settings.STORM_FOLDER)
+        check_runs.SILENT_FOR = timedelta(seconds=20)  # so that a run of reconcile can be killed often
         if settings.STORM_LEASE_SECONDS:
             shorten_leases(settings.STORM_LEASE_SECONDS)
 
@@ -26,10 +28,8 @@ def shorten_leases(seconds: float) -> None:
     from apps.common import idempotency, leases
     from apps.notifications import services as notifications
     from apps.outbox import services as outbox
-    from apps.payment.services import check_runs
     from apps.payment.webhooks import inbox
 
     for module in (inbox, outbox, notifications, idempotency):
         module.LEASE = timedelta(seconds=seconds)
-    check_runs.SILENT_FOR = timedelta(seconds=seconds)
     leases.LEAST_LEFT = timedelta(seconds=seconds / 4)

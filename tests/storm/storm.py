@@ -16,8 +16,9 @@ from typing import Any
 import requests
 
 from tests.storm import failpoints
-from tests.storm.crew import METRICS_TOKEN, ROOT, Crew, Sandbox, environment, wait_until_ready
-from tests.storm.echoes import Echoes, Lately
+from tests.storm.calm import drain, printed, reconcile
+from tests.storm.crew import ROOT, Crew, Sandbox, environment, wait_until_ready
+from tests.storm.echoes import KINDS, Echoes, Lately
 from tests.storm.folder import Folder, free_port
 from tests.storm.mailbox import Mailbox
 from tests.storm.plans import plan
@@ -28,8 +29,6 @@ from tests.storm.weather import KILLS, Weather
 BACKLOG = 3000
 """Echoes that may wait to be sent before the next visitor comes, so that the mix is the same on any machine."""
 
-WAITING = ("proshop_webhook_due", "proshop_delivery_due", "proshop_mail_due")
-
 
 @dataclass(frozen=True)
 class Options:
@@ -37,8 +36,8 @@ class Options:
 
     `count`: distinct events after which it is calm. `echoes`: further events per visit. `block`: echoes between two
     blows of the weather, of which one in `restart_every` restarts a server; `arm_every`: echoes between two traps.
-    `hits`: how often each failpoint is to be hit, and `until_hit` goes on until that is so. `seconds`: no new visit
-    later. `lease_seconds`: shorter leases than the product's, 0 for its own.
+    `hits`: how often each failpoint is to be hit, and `until_hit` goes on until that is so, up to twice the events.
+    `seconds`: no new visit later. `lease_seconds`: shorter leases than the product's, 0 for its own.
     """
 
     count: int
@@ -79,7 +78,7 @@ class Storm:
             self.folder.note("began", **asdict(self.options), visit=self.state["visits"])
             self._blow(world, weather)
             self.folder.note("calm", seconds=round(self.state["seconds"]))
-            quiet = self._drain(world)
+            quiet = drain(world)
             self.folder.note("drained", **quiet)
             summary = self._reckon(crew, weather) | {"drain": quiet}
             crew.stop()
@@ -141,6 +140,7 @@ class Storm:
             self._echo_wish.release(len(repeaters))
             for thread in [*threads, *repeaters]:
                 thread.join()
+            weather.settle()
             self._keep(world, weather)
 
     def _until_enough(self, world: World, weather: Weather, threads: list[threading.Thread]) -> None:
@@ -156,10 +156,16 @@ class Storm:
             return True
         with suppress(requests.RequestException, ValueError):
             made = requests.get(f"{world.stripe}/_control/state", timeout=20).json()["objects"].get("event", 0)
-            self.state["events_so_far"] = made + self.state["echoes"] * 8 // 10
-            left = self.options.until_hit and self._points_left()
-            return bool(self.state["events_so_far"] >= self.options.count and not left)
+            so_far = self.state["events_so_far"] = made + self._new_echoes()
+            if self.options.until_hit and self._points_left():
+                return bool(so_far >= 2 * self.options.count)  # some calls are rare
+            return bool(so_far >= self.options.count)
         return False
+
+    def _new_echoes(self) -> int:
+        """Those whose event the shop had not seen before."""
+        kinds = (f"echo of kind {kind}" for kind, _ in KINDS if kind != "repeat")
+        return sum(self.state["answers"].get(kind, 0) for kind in kinds)
 
     def _points(self) -> list[str]:
         return [*failpoints.POINTS, *failpoints.stripe_points(self.folder.calls_seen())]
@@ -220,37 +226,6 @@ class Storm:
         self.state["weather"] = dict(weather.done)
         self.folder.keep_state(self.state)
 
-    # Calm
-
-    def _drain(self, world: World) -> dict[str, Any]:
-        """No more faults; everything that was held back is sent, and the shop works until nothing waits."""
-        self.folder.disarm()
-        began = time.monotonic()
-        post = requests.Session()
-        for name in ("rules/clear", "release"):
-            post.post(f"{world.stripe}/_control/{name}", json={}, timeout=600)
-        wait_until_ready(world.shop)
-        waiting: dict[str, float] = {}
-        quiet, seconds = 0, 4000
-        while quiet < 3 and time.monotonic() - began < 1500:
-            post.post(f"{world.stripe}/_control/advance", json={"seconds": seconds}, timeout=600)
-            seconds = 60  # not so far that idempotency keys, which live a day, would end
-            time.sleep(2)
-            with suppress(requests.RequestException):
-                waiting = self._waiting(world)
-                quiet = quiet + 1 if waiting and not any(waiting.values()) else 0
-                self.folder.note("draining", **waiting)
-        return {"seconds": round(time.monotonic() - began), "waiting": waiting}
-
-    def _waiting(self, world: World) -> dict[str, float]:
-        answer = requests.get(f"{world.shop}/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"}, timeout=20)
-        if answer.status_code != 200:
-            return {}
-        lines = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
-        state = requests.get(f"{world.stripe}/_control/state", timeout=60).json()
-        under_way = sum(state["deliveries"].get(name, 0) for name in ("pending", "sending", "held"))
-        return {name: float(lines.get(name, -1)) for name in WAITING} | {"deliveries": under_way}
-
     def reckon(self) -> dict[str, Any]:
         """Compare the shop's database with what Stripe's stand-in knows; see reckoning.py."""
         command = [sys.executable, "-m", "tests.storm.reckoning", str(self.folder.path)]
@@ -260,7 +235,7 @@ class Storm:
         return dict(json.loads(found.stdout))
 
     def _reckon(self, crew: Crew, weather: Weather) -> dict[str, Any]:
-        first, again = _reconcile(crew), _reconcile(crew)
+        first, again = reconcile(crew), reconcile(crew)
         verify = crew.manage("verify", "--json", check=False)
         reckoning = self.reckon()
         hits, points = self.folder.hits(), self._points()
@@ -273,7 +248,7 @@ class Storm:
             "lost": reckoning["lost_count"],
             "doubled": reckoning["doubled_count"],
             "verify_ok": verify.returncode == 0,
-            "verify": _json(verify),
+            "verify": printed(verify),
             "reconcile_first": first,
             "reconcile_again": again,
             "kills": sum(weather.done[name] for name in KILLS),
@@ -285,20 +260,3 @@ class Storm:
             "answers": self.state["answers"],
             "reckoning": reckoning,
         }
-
-
-def _reconcile(crew: Crew) -> dict[str, Any]:
-    """The report of one whole run; one that a killed process began has to be given up first."""
-    for _ in range(90):
-        done = crew.manage("reconcile", "--since", "2d", "--json", check=False)
-        if "Another run" not in done.stderr:
-            break
-        time.sleep(10)
-    return _json(done)
-
-
-def _json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):
-            return dict(json.loads(line))
-    return {"error": done.stderr[-1500:]}

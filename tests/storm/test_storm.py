@@ -113,7 +113,7 @@ def test_plans_and_weather_depend_on_the_seed_alone() -> None:
 
 def test_weather_restarts_the_database_in_both_ways_and_the_broker() -> None:
     blows = [what for block in range(40) for what in weather.weather(1, block, 5)]
-    assert {"database_immediate", "database_fast", "broker", *weather.KILLS} <= set(blows)
+    assert {"database_immediate", "database_fast", "broker", "reconcile", *weather.KILLS} <= set(blows)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="processes are killed by signals")
