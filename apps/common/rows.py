@@ -32,13 +32,18 @@ def insert_unless_known(rows: Sequence[models.Model]) -> None:
 
 def change(model: type[models.Model], where: Mapping[str, Any], to: Mapping[str, Any]) -> int:
     """Set columns of the rows that have these values now; None means empty. Returns how many rows there were."""
-    values = [_field(model, name).get_db_prep_save(value, connection) for name, value in to.items()]
+    values = [_field(model, name).get_db_prep_save(_plain(value), connection) for name, value in to.items()]
     filled = {name: value for name, value in where.items() if value is not None}
     values += [_field(model, name).get_db_prep_save(value, connection) for name, value in filled.items()]
     text = _update(connection.vendor, model, tuple(to), tuple(filled), tuple(sorted(where.keys() - filled.keys())))
     with connection.cursor() as cursor:
         cursor.execute(text, values)
         return int(cursor.rowcount)
+
+
+def _plain(value: Any) -> Any:
+    """A row that a column refers to as its key; a request's user is wrapped, and no key of itself."""
+    return value.pk if isinstance(value, models.Model) else value
 
 
 def locked(model: type[Row], column: str, value: Any) -> Row | None:
