@@ -127,7 +127,7 @@ class MajorUnits:
 
 
 def _column(name: str, field: str) -> Any:
-    @admin.display(description=name, ordering=field)
+    @admin.display(description=name.replace("_", " "), ordering=field)
     def show(self: Any, row: Any) -> str:
         return to_major(getattr(row, field), row.currency)
 

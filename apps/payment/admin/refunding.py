@@ -15,12 +15,14 @@ from django.urls import reverse
 
 from apps.common.errors import DomainError
 from apps.common.money import Money, decimals, to_major
+from apps.orders.models import OrderItem
 from apps.payment.admin.forms import RefundForm, RefundManyForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, staff_of
 from apps.payment.models import Payment, Refund
 from apps.payment.services.assigning import lines_left
 from apps.payment.services.giving_back import (
     MOST,
+    Foresight,
     Offer,
     Outcome,
     foresee,
@@ -153,8 +155,18 @@ def _draw_preview(
         payment_status=Payment.Status(foresight.payment_status).label,
         order_status=foresight.order_status.replace("_", " "),
         lines=[(names[line.order_item_id], line.quantity, line.restock) for line in wish.lines],
+        ending=_wholly_refunded(payment, foresight, wish),
         hidden=hidden,
     )
+
+
+def _wholly_refunded(payment: Payment, foresight: Foresight, wish: RefundWish) -> list[OrderItem]:
+    """The lines of which nothing is left to the buyer afterwards. What hangs on them ends."""
+    items = list(payment.order.items.select_related("variant"))
+    if foresight.order_status == "refunded":
+        return items
+    back = {line.order_item_id: line.quantity for line in wish.lines}
+    return [item for item in items if item.pk in back and item.refunded_quantity + back[item.pk] >= item.quantity]
 
 
 def _after_one(request: HttpRequest, payment: Payment, outcome: Outcome) -> HttpResponseBase:
