@@ -135,12 +135,18 @@ class RabbitMQ(_Broker):
 
     def __init__(self, folder: Folder) -> None:
         super().__init__(folder)
-        if not self.PROGRAM.exists():
+        if not (self.PROGRAM.exists() and shutil.which("epmd")):
             raise NotInstalled("rabbitmq-server is not installed.")
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
         self.names = free_port()
+        self.directory: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        # Started by the node it would outlive it, as a daemon in a session of its own.
+        command = ["epmd", "-port", str(self.names), "-address", "127.0.0.1"]
+        with self.folder.log("epmd").open("ab") as log:
+            self.directory = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for_port(self.names)
         home = self.folder.path / "rabbitmq"
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
@@ -162,6 +168,12 @@ class RabbitMQ(_Broker):
             RABBITMQ_ENABLED_PLUGINS_FILE=str(home / "enabled_plugins"),
         )
         time.sleep(1)
+
+    def stop(self, how: str) -> None:
+        super().stop(how)
+        if self.directory is not None:
+            self.directory.kill()
+            self.directory.wait()
 
 
 BROKERS: dict[str, type[Redis] | type[RabbitMQ]] = {"redis": Redis, "rabbitmq": RabbitMQ}
