@@ -1,4 +1,4 @@
-"""What the busy calls cost in statements, whatever the number of lines. The budgets are those of docs/performance.md."""
+"""What the busy calls cost in statements, whatever the number of lines. docs/performance.md has the budgets."""
 
 from __future__ import annotations
 
