@@ -272,7 +272,7 @@ def test_storing_that_fails_answers_503_so_that_stripe_sends_it_again(monkeypatc
     def away(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr(StripeWebhookEvent.objects, "bulk_create", away)
+    monkeypatch.setattr(inbox.rows, "insert_unless_known", away)
     answer = deliver(event())
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
 
