@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, TypeAlias, TypeVar, cast
 
 from django.db import connection, models
+from django.db.transaction import TransactionManagementError
 
 Row = TypeVar("Row", bound=models.Model)
 Field: TypeAlias = "models.Field[Any, Any]"
@@ -48,6 +49,8 @@ def _plain(value: Any) -> Any:
 
 def locked(model: type[Row], column: str, value: Any) -> Row | None:
     """The row with this value in a unique column, its columns locked until the transaction ends; None without one."""
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("A row is locked in a transaction, or not at all.")
     text, names, converters = _select(connection.vendor, model, column)
     with connection.cursor() as cursor:
         cursor.execute(text, [_field(model, column).get_db_prep_save(value, connection)])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.transaction import TransactionManagementError
 from django.forms import model_to_dict
 
 from apps.common import rows
@@ -35,6 +36,12 @@ def test_locked_row_is_the_one_that_the_orm_reads() -> None:
     assert {name: getattr(found, name) for name in names} == {name: getattr(wanted, name) for name in names}
     assert found.shipping_address == {"name": "Ada", "line1": "Straße 1"}
     assert (found.paid_at, found._state.adding, found) == (NOW, False, wanted)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_locked_outside_of_a_transaction() -> None:
+    with pytest.raises(TransactionManagementError):
+        rows.locked(Order, "number", "any")
 
 
 def test_rows_are_inserted_with_their_defaults(django_assert_num_queries: Any) -> None:
