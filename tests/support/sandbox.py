@@ -20,9 +20,7 @@ WEBHOOK_SECRET = "whsec_tests_current"
 class Sandbox:
     """Starts the sandbox on a free port and speaks to its `/_control/` calls."""
 
-    def __init__(
-        self, *, webhook_url: str = "", settle_seconds: float = 3600.0, secret_key: str = SECRET_KEY
-    ) -> None:
+    def __init__(self, *, webhook_url: str = "", settle_seconds: float = 3600.0, secret_key: str = SECRET_KEY) -> None:
         self.headers = {"Authorization": f"Bearer {secret_key}"}
         self.folder = tempfile.TemporaryDirectory(prefix="proshop-sandbox-")
         command = [sys.executable, "-m", "apps.sandbox", "--port", "0", "--settle-seconds", str(settle_seconds)]
