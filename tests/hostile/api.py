@@ -206,11 +206,12 @@ def problems(case: Any, response: Any) -> list[str]:
 def attack(run: Run, sandbox: Any, *, count: int, seed: int, unit: int = UNIT) -> None:
     """Go on from where the run is until `count` cases were sent, on the database that Django was set up with."""
     import schemathesis
+    from django.core.wsgi import get_wsgi_application
 
-    from proshop.wsgi import application
     from tests.support.shop import Stripe
 
-    schema = schemathesis.openapi.from_wsgi("/api/schema/", application)
+    # Not proshop.wsgi, which makes a web server of the whole process and what it starts.
+    schema = schemathesis.openapi.from_wsgi("/api/schema/", get_wsgi_application())
     schema.config.generation.with_security_parameters = False  # callers bring tokens of their own
     attacker = Attack(run, seed, schema)
     with attacker.faults.listening():

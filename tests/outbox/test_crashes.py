@@ -21,6 +21,7 @@ from django.utils import timezone
 from apps.accounts.models import Erasure
 from apps.accounts.privacy.erasing import erase, finish_erasures
 from apps.cart.models import CartItem
+from apps.common import rows
 from apps.enrollment.models import Enrollment, EnrollmentLog, StepProgress
 from apps.invoices.models import Document, DocumentCounter
 from apps.notifications import services as mails
@@ -152,12 +153,22 @@ def test_worker_that_dies_in_any_statement_changes_nothing_in_the_end(
     assert verify() == []
 
 
+class Unguarded:
+    """The connection, that lets rows be locked outside of a transaction."""
+
+    in_atomic_block = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(connection, name)
+
+
 @pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL refuses row locks outside a transaction")
 def test_control_without_the_transaction_a_death_leaves_half_of_it(
     told: Tables, quiet_day: tuple[dict[str, Any], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted, _ = quiet_day
     monkeypatch.setattr(outbox, "transaction", SimpleNamespace(atomic=lambda **how: nullcontext()))
+    monkeypatch.setattr(rows, "connection", Unguarded())
     restore(told)
     with dying_at(0) as sent:
         deliver_all()

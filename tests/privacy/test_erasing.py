@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core import mail as mailbox
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
@@ -337,7 +337,8 @@ def test_nothing_is_learned_of_a_forgotten_buyer(guest: tuple[Order, Any], strip
         "receipt_url": "https://pay.stripe.com/receipts/ada",
         "payment_method_details": {"type": "card", "card": {"brand": "visa", "last4": "4242"}},
     }
-    note_charge(reference=payment.reference, charge=ChargeFacts.of_snapshot(charge), event_id="")
+    with transaction.atomic():
+        note_charge(reference=payment.reference, charge=ChargeFacts.of_snapshot(charge), event_id="")
     order.refresh_from_db()
     payment.refresh_from_db()
     assert (order.email.endswith("@erased.invalid"), order.shipping_address) == (True, None)

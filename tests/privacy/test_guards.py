@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -70,7 +71,8 @@ def test_charge_that_is_told_late(order: Order, guarded: bool) -> None:
         "receipt_url": f"https://pay.stripe.com/receipts/{WORD}",
         "payment_method_details": {"type": "card", "card": {"brand": "visa", "last4": "4242"}},
     }
-    note_charge(reference=order.payments.get().reference, charge=ChargeFacts.of_snapshot(charge), event_id="")
+    with transaction.atomic():
+        note_charge(reference=order.payments.get().reference, charge=ChargeFacts.of_snapshot(charge), event_id="")
     assert ("payment_payment" in found_in_database()) is not guarded
 
 
