@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{reason}\n")
         return 2
     sys.stdout.write(json.dumps(summary, indent=1) + "\n")
-    return 0 if (summary["lost"], summary["doubled"], summary["verify_ok"]) == (0, 0, True) else 1
+    found = (summary["lost"], summary["doubled"], summary["verify_ok"])
+    forgotten = (summary["forgetting"]["found_again"], summary["forgetting"]["books_are_the_same"])
+    return 0 if found == (0, 0, True) and forgotten == ([], True) else 1
 
 
 def detach(folder: Path, arguments: list[str]) -> int:

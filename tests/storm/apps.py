@@ -14,11 +14,13 @@ class StormConfig(AppConfig):
     def ready(self) -> None:
         from django.conf import settings
 
+        from apps.accounts.privacy import erasing
         from apps.payment.services import check_runs
         from tests.storm import failpoints
 
         failpoints.install(settings.STORM_FOLDER)
         check_runs.SILENT_FOR = timedelta(seconds=20)  # so that a run of reconcile can be killed often
+        erasing.LEASE = timedelta(seconds=6)
         if settings.STORM_LEASE_SECONDS:
             shorten_leases(settings.STORM_LEASE_SECONDS)
 

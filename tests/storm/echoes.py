@@ -62,7 +62,7 @@ class Echoes:
             return
         kind = chance.choices([name for name, _ in KINDS], [weight for _, weight in KINDS])[0]
         event = self._event(kind, chance.choice(lately), f"evt_storm{self.world.seed}x{number}", chance)
-        if self._post(event):
+        if self.post(event):
             self.world.count(f"echo of kind {kind}")
 
     def _event(self, kind: str, told: dict[str, Any], event_id: str, chance: random.Random) -> dict[str, Any]:
@@ -76,7 +76,8 @@ class Echoes:
             event["type"] = chance.choice(UNKNOWN)
         return event
 
-    def _post(self, event: dict[str, Any]) -> bool:
+    def post(self, event: dict[str, Any]) -> bool:
+        """Send one event until it is answered 200. Returns whether it was."""
         body = json.dumps(event)
         pause = 0.2
         while not self.world.stopped.is_set():

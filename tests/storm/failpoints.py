@@ -12,6 +12,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ DELIVERIES = ("delivery.before", "delivery.inside", "delivery.after")
 MAILS = ("mail.before_send", "mail.after_send")
 POINTS = EVENTS + EFFECTS + DELIVERIES + MAILS
 """Besides these each kind of Stripe call has two, before and after it: `stripe.before.POST.refunds`."""
+
+ERASURES = ("erasure.begun", "erasure.known", "erasure.trails")
+"""On the way of forgetting a person; besides these one after each app's part: `erasure.orders`. See forgetting.py."""
 
 DONE_TABLE = "storm_done"
 """A row for each event and delivery that was done, written in the same transaction: a second is a doubled effect."""
@@ -53,6 +57,7 @@ def install(folder: str) -> None:
     _around_deliveries()
     _around_mails()
     _around_stripe()
+    _around_erasures()
 
 
 def _replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
@@ -152,6 +157,24 @@ def _around_stripe() -> None:
         return request
 
     _replace(stripe.RequestsClient, "request", make)
+
+
+def _around_erasures() -> None:
+    from apps.accounts.privacy import erasing
+    from apps.accounts.privacy.holders import holders
+
+    _around(erasing, "_begin", after="erasure.begun")
+    _around(erasing, "forget_in_trails", before="erasure.known", after="erasure.trails")
+    for place, holder in enumerate(holders):
+        holders[place] = replace(holder, erase=_then_reach(holder.erase, f"erasure.{holder.name}"))
+
+
+def _then_reach(erase: Callable[[Any], None], point: str) -> Callable[[Any], None]:
+    def erase_and_reach(subject: Any) -> None:
+        erase(subject)
+        reach(point)
+
+    return erase_and_reach
 
 
 def kind_of(url: str) -> str:

@@ -20,6 +20,7 @@ from tests.storm.calm import drain, printed, reconcile
 from tests.storm.crew import ROOT, Crew, Sandbox, environment, wait_until_ready
 from tests.storm.echoes import KINDS, Echoes, Lately
 from tests.storm.folder import Folder, free_port
+from tests.storm.forgetting import Forgetting
 from tests.storm.mailbox import Mailbox
 from tests.storm.plans import plan
 from tests.storm.servers import BROKERS, PostgreSQL, Server
@@ -37,7 +38,8 @@ class Options:
     `count`: distinct events after which it is calm. `echoes`: further events per visit. `block`: echoes between two
     blows of the weather, of which one in `restart_every` restarts a server; `arm_every`: echoes between two traps.
     `hits`: how often each failpoint is to be hit, and `until_hit` goes on until that is so, up to twice the events.
-    `seconds`: no new visit later. `lease_seconds`: shorter leases than the product's, 0 for its own.
+    `seconds`: no new visit later. `lease_seconds`: shorter leases than the product's, 0 for its own. `people`: how many
+    are forgotten afterwards.
     """
 
     count: int
@@ -53,6 +55,7 @@ class Options:
     seconds: float = 10**9
     until_hit: bool = True
     lease_seconds: float = 0
+    people: int = 30
 
 
 class Storm:
@@ -66,6 +69,7 @@ class Storm:
             self.state["ports"].setdefault(name, free_port())
         self.before = {name: dict(self.state[name]) for name in ("ends", "answers")}
         self.servers: dict[str, Server] = {}
+        self.forgetting: Forgetting
         self._next = threading.Lock()
         self._echo_wish = threading.Semaphore(0)
         self._calm = threading.Event()
@@ -81,6 +85,7 @@ class Storm:
             quiet = drain(world)
             self.folder.note("drained", **quiet)
             summary = self._reckon(crew, weather) | {"drain": quiet}
+            summary["forgetting"] = self._forget(crew, world)
             crew.stop()
         (self.folder.path / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
         self.folder.note("ended", lost=summary["lost"], doubled=summary["doubled"], verify=summary["verify_ok"])
@@ -225,6 +230,11 @@ class Storm:
         self._kept_at = now
         self.state["weather"] = dict(weather.done)
         self.folder.keep_state(self.state)
+
+    def _forget(self, crew: Crew, world: World) -> dict[str, Any]:
+        self.forgetting = Forgetting(world, crew, self.options.seed)
+        found = self.forgetting.result(self.options.people)
+        return found | {"verify": printed(crew.manage("verify", "--json", check=False))}
 
     def reckon(self) -> dict[str, Any]:
         """Compare the shop's database with what Stripe's stand-in knows; see reckoning.py."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import tempfile
@@ -18,7 +19,7 @@ from tests.storm.storm import Options, Storm
 
 pytestmark = pytest.mark.storm
 
-SHORT = {"visitors": 4, "block": 25, "restart_every": 3, "arm_every": 15, "echoes": 6, "until_hit": False}
+SHORT = {"people": 2, "visitors": 4, "block": 25, "restart_every": 3, "arm_every": 15, "echoes": 6, "until_hit": False}
 
 
 @pytest.fixture
@@ -49,6 +50,11 @@ def blow(folder: Path, **options: Any) -> tuple[Storm, dict[str, Any]]:
     assert not any(summary["drain"]["waiting"].values()), shown
     assert summary["reconcile_again"]["differences"] == [], shown
     assert summary["visit_ends"].get("failed", 0) == 0, (folder / "journal.jsonl").read_text()
+    forgetting = summary["forgetting"]
+    assert (forgetting["people"], forgetting["deaths"], forgetting["found_again"]) == (2, 2, []), forgetting
+    assert forgetting["told_again"] > 0
+    assert forgetting["books_are_the_same"]
+    assert forgetting["verify"]["ok"], forgetting
     counts = summary["reckoning"]["counts"]
     assert counts["events_distinct"] >= options["count"]
     assert counts["orders_paid"] > 10
@@ -59,18 +65,21 @@ def blow(folder: Path, **options: Any) -> tuple[Storm, dict[str, Any]]:
 
 def test_storm_on_postgresql(place: Path) -> None:
     broker = installed_broker(Folder(place / "probe"))
-    _, summary = blow(place / "storm", count=200, seed=5, broker=broker)
+    _, summary = blow(place / "storm", count=150, seed=5, broker=broker)
     assert summary["kills"] > 0
     assert summary["restarts"]["database_immediate"] > 0
 
 
 def test_storm_on_sqlite_and_a_reckoning_that_finds_what_is_wrong(place: Path) -> None:
     """The control: what is taken away or added afterwards by hand is found, each piece of it."""
-    storm, summary = blow(place / "storm", count=120, seed=6, database="sqlite", broker="none")
+    storm, summary = blow(place / "storm", count=80, seed=6, database="sqlite", broker="none")
     assert summary["kills"] > 0
+    forgotten = json.loads((place / "storm" / "forgotten.json").read_text(encoding="utf-8"))[0]
     with sqlite3.connect(place / "storm" / "shop.sqlite3") as shop:
+        shop.execute("UPDATE orders_order SET email = ? WHERE id = (SELECT max(id) FROM orders_order)", [forgotten])
         for statement, _ in FORGERIES.values():
             assert shop.execute(statement).rowcount == 1, statement
+    assert storm.forgetting.places() == ["orders_order.email"]
     found = storm.reckon()
     words = [*found["lost"], *found["doubled"]]
     for name, (_, expected) in FORGERIES.items():
