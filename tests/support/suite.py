@@ -122,14 +122,14 @@ def run_worker_tests(phases: Phases) -> None:
 
 def run_storm(phases: Phases) -> None:
     if os.name == "posix":
-        phases.run("storm", pytest("-n", "2", "-m", "storm", "tests/storm"))
+        phases.run("storm", pytest("-n", "2", "--dist", "loadgroup", "-m", "storm", "tests/storm"))
     else:
         phases.left_out.append("the storm (it kills processes by signals, which Windows does not have)")
 
 
 def run_browser_tests(phases: Phases) -> None:
     if any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
-        phases.run("tests in the browser", pytest("-m", "browser"))
+        phases.run("tests in the browser", pytest("-n", "2", "--dist", "loadfile", "-m", "browser"))
     else:
         phases.left_out.append("browser tests (no chromium found)")
 
