@@ -416,6 +416,7 @@ def test_second_factor_is_set_up_asked_for_and_recovered(desk: Desk, sit_down: A
     page.get_by_text("Scan this with an authenticator app").wait_for()
     assert fits(page)
     assert page.locator(".desk-picture svg").bounding_box()["width"] > 150
+    assert page.locator(".desk-picture svg").evaluate(WHOLE), "an app has to see all three of its corners"
     secret = page.locator("p code").inner_text().replace(" ", "")
     key = base32(secret)
     page.goto(f"{desk.guarded}/admin/orders/order/")
@@ -451,6 +452,13 @@ def test_second_factor_is_set_up_asked_for_and_recovered(desk: Desk, sit_down: A
     last.get_by_role("textbox", name="Code").fill(codes[0])
     last.get_by_role("button", name="Go on").click()
     last.get_by_text("This is not right, or was used before.").wait_for()
+
+
+WHOLE = """svg => {
+    const [all, shown] = [svg.querySelector("path[stroke]"), svg].map(each => each.getBoundingClientRect());
+    return all.width > 100 && all.right <= shown.right && all.bottom <= shown.bottom;
+}"""
+"""Nothing that is drawn lies outside of the picture."""
 
 
 def base32(text: str) -> bytes:

@@ -107,7 +107,8 @@ def seconds_to_wait(user: User) -> int:
 
 def picture_of(device: TOTPDevice) -> SafeString:
     """The secret as a QR code, drawn here."""
-    drawn = segno.make(device.config_url, error="m").svg_inline(scale=5, border=3, light="#fff", dark="#000")
+    # Without a size of its own the page's style scales it. With one it was cut off, and no app could read it.
+    drawn = segno.make(device.config_url, error="m").svg_inline(border=3, light="#fff", dark="#000", omitsize=True)
     return mark_safe(drawn)  # noqa: S308 - drawn from the secret, with nothing of anybody's in it but squares
 
 
