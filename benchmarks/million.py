@@ -114,6 +114,15 @@ def pages() -> dict[str, Call]:
         "inventory.StockMovement": ("SEED-7", str(order.pk)),
     }.items():
         found |= {f"search {label} {text[:22]}": page(lists[label], q=text) for text in texts}
+    payments = lists["payment.Payment"]
+    for query in (
+        {"amount": "25"},
+        {"amount": "7.77"},
+        {"method_type": "card"},
+        {"method_type": "sepa_debit"},
+        {"brand": "jcb"},
+    ):
+        found[f"payments by {' '.join(*query.items())}"] = page(payments, **query)
     found["a late page of orders"] = page(lists["orders.Order"], p="20")
     found["an order's story"] = page(f"{lists['orders.Order']}{order.pk}/timeline/")
     return found

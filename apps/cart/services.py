@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.cart.models import Cart, CartItem
 from apps.cart.selectors import available_to, lines_of
 from apps.catalog.models import Price, ProductVariant
-from apps.common import money, tokens
+from apps.common import money, rows, tokens
 from apps.common.errors import DomainError, InvalidInput, NotFound
 from apps.inventory.services import OutOfStock
 
@@ -126,7 +126,7 @@ def accept_current_prices(*, cart_id: int, item_ids: list[int]) -> None:
 
 def lock_cart(cart_id: int) -> Cart | None:
     """Lock a cart's row; None when it is gone. First in the lock order."""
-    return Cart.objects.select_for_update(no_key=True).filter(pk=cart_id).first()
+    return rows.locked(Cart, "id", cart_id)
 
 
 @dataclass(frozen=True)

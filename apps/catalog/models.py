@@ -81,13 +81,7 @@ class ProductVariant(models.Model):
                 name="variant_counted_from_an_opening",
             ),
         ]
-        indexes = [
-            models.Index(
-                fields=["id"],
-                condition=Q(active=True, stock__isnull=False, stock__lte=F("held")),
-                name="variant_sold_out",
-            )
-        ]
+        # No index is to name `stock` or `held`: every sale changes them, and would change all indexes with them.
 
     def __str__(self) -> str:
         return f"{self.product.name} {self.name}".strip()

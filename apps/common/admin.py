@@ -18,7 +18,7 @@ from unfold.views import ChangeList
 from apps.common.models import IdempotencyKey, LimitCount
 from apps.common.money import to_major
 
-COUNTED = 10_000
+COUNTED = 1000
 """How far a list is counted and paged through. Filters and the search find what lies further back."""
 
 
@@ -51,7 +51,8 @@ class CalendarChangeList(ChangeList):  # type: ignore[misc]
     def _ends(self, **wanted: Any) -> dict[str, datetime | None]:
         """When the first and the last row of the table are; filters are left aside. Rows come in order of time."""
         field, rows = self.date_hierarchy, self.model._base_manager.all()
-        if any(index.fields and index.fields[0].lstrip("-") == field for index in self.model._meta.indexes):
+        whole = [index for index in self.model._meta.indexes if index.condition is None and index.fields]
+        if any(index.fields[0].lstrip("-") == field for index in whole):
             ends: dict[str, datetime | None] = rows.aggregate(first=Min(field), last=Max(field))
             return ends
         times = rows.values_list(field, flat=True)

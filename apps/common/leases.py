@@ -57,5 +57,9 @@ def give_back(rows: list[Any]) -> None:
 
 def held(row: Row) -> QuerySet[Row]:
     """The row, as long as it is still ours; none once its lease ended and another took it."""
-    lease_until = row.lease_until  # type: ignore[attr-defined]
-    return type(row)._default_manager.filter(pk=row.pk, lease_until=lease_until)
+    return type(row)._default_manager.filter(**mark_of(row))
+
+
+def mark_of(row: Any) -> dict[str, Any]:
+    """Columns and values by which the row is ours."""
+    return {"id": row.pk, "lease_until": row.lease_until}

@@ -55,6 +55,10 @@ def checks() -> Iterator[tuple[str, str, QuerySet[Any]]]:
         .exclude(Exists(known.exclude(status=S.NOT_ENROLLED)))
         .exclude(_on_its_way(user="order__user", track="variant__track")),
     )
+    yield from _of_the_log()
+
+
+def _of_the_log() -> Iterator[tuple[str, str, QuerySet[Any]]]:
     logged = Enrollment.objects.annotate(rows=Count("log"))
     yield "I17", "an enrollment's log has no gap", logged.exclude(rows=F("transitions"))
     last = EnrollmentLog.objects.filter(

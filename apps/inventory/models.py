@@ -52,7 +52,7 @@ class StockMovement(models.Model):
         ADJUSTMENT = "adjustment", "adjustment"
         IMPORT = "import", "import"
 
-    variant = models.ForeignKey(ProductVariant, on_delete=models.PROTECT, related_name="movements")
+    variant = models.ForeignKey(ProductVariant, on_delete=models.PROTECT, related_name="movements", db_index=False)
     quantity = models.IntegerField(help_text="Positive into stock, negative out of it.")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     order_id = models.BigIntegerField(null=True)

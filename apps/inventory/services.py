@@ -29,7 +29,8 @@ TAKE_HELD = (
     f"UPDATE {_VARIANTS} SET stock = stock - {_QUANTITY}, held = held - {_QUANTITY} "
     f"WHERE id IN (SELECT variant_id FROM {_HOLDS})"
 )
-"""What `sell` does to an order's active holds; the names are those of the models."""
+ADD_HELD = f"UPDATE {_VARIANTS} SET held = held + {_QUANTITY} WHERE id IN (SELECT variant_id FROM {_HOLDS})"
+"""What `sell` and `hold` do by an order's active holds; the names are those of the models."""
 
 
 class OutOfStock(DomainError):
@@ -40,7 +41,7 @@ class OutOfStock(DomainError):
 
 
 def hold(*, order_id: int, cart_id: int | None, wanted: Mapping[int, int]) -> None:
-    """Promise `wanted` (variant id to quantity) to an order, all of it or nothing.
+    """Promise `wanted` (variant id to quantity) to an order that holds nothing, all of it or nothing.
 
     Raises OutOfStock with every line that cannot be had. The caller's transaction is to be rolled back then.
     """
@@ -60,11 +61,14 @@ def hold_locked(
         )
     if not counted:
         return
-    ProductVariant.objects.filter(pk__in=counted).update(held=F("held") + _per_variant(counted))
-    StockHold.objects.bulk_create(
-        StockHold(variant_id=pk, order_id=order_id, cart_id=cart_id, quantity=quantity)
-        for pk, quantity in sorted(counted.items())
+    rows.insert(
+        [
+            StockHold(variant_id=pk, order_id=order_id, cart_id=cart_id, quantity=quantity)
+            for pk, quantity in sorted(counted.items())
+        ]
     )
+    with connection.cursor() as cursor:
+        cursor.execute(ADD_HELD, [order_id] * 2)
 
 
 def release(*, order_ids: Iterable[int]) -> None:

@@ -6,11 +6,21 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
 from unfold.decorators import action
 
+from apps.catalog.filters import Currency
 from apps.common.admin import MajorUnits, ReadOnlyAdmin
+from apps.common.filters import by_choice
 from apps.invoices.models import Document
 from apps.invoices.views import pdf_response
+
+
+def years() -> list[tuple[str, str]]:
+    """From the first document's year to this one."""
+    first = Document.objects.order_by("pk").values_list("year", flat=True).first()
+    now = timezone.localdate().year
+    return [(str(year), str(year)) for year in range(now, (first or now) - 1, -1)]
 
 
 @admin.register(Document)
@@ -18,7 +28,7 @@ class DocumentAdmin(MajorUnits, ReadOnlyAdmin):
     """Issued is issued: a document is corrected by another one."""
 
     list_display = ("number", "kind", "order", "gross", "contained_tax", "currency", "issued_at")
-    list_filter = ("kind", "year", "currency", "issued_at")
+    list_filter = ("kind", by_choice("year", years), Currency, "issued_at")
     search_fields = ("number__startswith", "order__number__startswith")
     list_select_related = ("order",)
     date_hierarchy = "issued_at"

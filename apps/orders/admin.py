@@ -10,16 +10,21 @@ from django import forms
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from unfold.admin import TabularInline
 from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.catalog.filters import Currency
 from apps.common.admin import MajorUnits, ReadOnlyAdmin, ReadOnlyInline
 from apps.common.errors import Conflict
 from apps.common.money import to_major
 from apps.orders.models import Order, OrderItem, OrderTransition
 from apps.orders.services.fulfilment import can_deliver, can_ship, deliver_order, ship_order
+
+ADDRESS_PARTS = ("name", "line1", "line2", "postal_code", "city", "state", "country")
 
 
 class OrderItemInline(ReadOnlyInline, TabularInline):  # type: ignore[misc]
@@ -56,7 +61,7 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     """States are moved by payments and by the shop's services, never typed in."""
 
     list_display = ("number", "status", "payment_status", "grand_total", "currency", "email", "created_at", "paid_at")
-    list_filter = ("status", "payment_status", "ended", "disputed", "currency", "created_at")
+    list_filter = ("status", "payment_status", "ended", "disputed", Currency, "created_at")
     search_fields = (
         "number__startswith",
         "email__istartswith",
@@ -65,9 +70,16 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     )
     date_hierarchy = "created_at"
     inlines = (OrderItemInline, OrderTransitionInline)
-    exclude = ("subtotal", "discount", "shipping", "tax", "total", "placed_from")
+    exclude = ("subtotal", "discount", "shipping", "tax", "total", "placed_from", "shipping_address")
+    readonly_fields = ("ships_to",)
     money_fields = {"sub_total": "subtotal", "grand_total": "total"}
     actions_detail = ("ship", "deliver")
+
+    @admin.display(description="shipping address")
+    def ships_to(self, order: Order) -> str:
+        """The address as a person reads it, a part a line."""
+        told = order.shipping_address or {}
+        return format_html_join(mark_safe("<br>"), "{}", ((told[part],) for part in ADDRESS_PARTS if told.get(part)))
 
     @action(  # type: ignore[untyped-decorator]
         description="Ship",

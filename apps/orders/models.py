@@ -49,7 +49,12 @@ class Order(models.Model):
     number = models.CharField(max_length=24, unique=True)
     public_id = models.CharField(max_length=32, unique=True, default=tokens.new_public_id, editable=False)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        db_index=False,
     )
     email = models.EmailField(max_length=254, blank=True)
     cart = models.ForeignKey(Cart, null=True, blank=True, on_delete=models.SET_NULL, related_name="orders")
@@ -161,7 +166,7 @@ class OrderItem(models.Model):
 class OrderTransition(models.Model):
     """One change of an order's state. Append-only and without gaps: `seq` counts from 1."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="log")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="log", db_index=False)
     seq = models.PositiveIntegerField()
     from_status = models.CharField(max_length=10, blank=True)
     to_status = models.CharField(max_length=10)

@@ -7,14 +7,24 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.common.admin import ReadOnlyAdmin
+from apps.common.filters import by_choice
 from apps.outbox import services
 from apps.outbox.models import Delivery
+
+
+def kinds() -> list[tuple[str, str]]:
+    return [(kind, kind) for kind in sorted(services.subscribers())]
+
+
+def subscribers() -> list[tuple[str, str]]:
+    names = {name for each in services.subscribers().values() for name in each}
+    return [(name, name) for name in sorted(names)]
 
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ("kind", "key", "subscriber", "state", "attempts", "due_at", "done_at")
-    list_filter = ("state", "kind", "subscriber")
+    list_filter = ("state", by_choice("kind", kinds), by_choice("subscriber", subscribers))
     search_fields = ("key__exact",)
     actions = ("deliver_again",)
 

@@ -45,6 +45,11 @@ def subscribe(kind: str, name: str, function: Subscriber) -> None:
     _subscribers.setdefault(kind, {})[name] = function
 
 
+def subscribers() -> dict[str, list[str]]:
+    """Who hears of what: the subscribers' names by kind."""
+    return {kind: list(named) for kind, named in _subscribers.items()}
+
+
 def publish(kind: str, key: str, payload: Mapping[str, Any]) -> None:
     """Note for every subscriber that `kind` happened to `key`, in the caller's transaction.
 

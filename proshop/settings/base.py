@@ -272,6 +272,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("fr", "Français")]
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "proshop.formats"
 USE_I18N = True
 
 CONTENT_SECURITY_POLICY = {
@@ -306,6 +307,7 @@ UNFOLD = {
     "SITE_HEADER": "Proshop",
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda request: static("backoffice/desk.css")],
+    "SCRIPTS": [lambda request: static("backoffice/keyboard.js")],
 }
 
 # Logs

@@ -16,6 +16,7 @@ from apps.accounts.models import User
 from apps.catalog.models import Category, Price, Product, ProductVariant
 from apps.common.money import decimals, to_major
 from tests.support.shop import make_variant
+from tests.support.staff import CONFIRMED
 
 pytestmark = pytest.mark.django_db
 
@@ -123,8 +124,8 @@ def test_variant_added_by_hand_is_not_counted(owner: Client, mug: ProductVariant
 def test_nothing_that_may_have_been_sold_is_deleted(owner: Client, mug: ProductVariant, model: Any) -> None:
     row = model.objects.get()
     page = f"/admin/catalog/{model._meta.model_name}/"
-    assert owner.post(f"{page}{row.pk}/delete/", {"post": "yes"}).status_code == 403
-    owner.post(page, {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
+    assert owner.post(f"{page}{row.pk}/delete/", CONFIRMED).status_code == 403
+    owner.post(page, {"action": "delete_selected", "_selected_action": [row.pk], **CONFIRMED})
     assert model.objects.count() == 1
 
 

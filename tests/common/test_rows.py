@@ -88,3 +88,28 @@ def test_json_is_kept_as_the_orm_keeps_it() -> None:
     assert Order.objects.get(shipping_address__name="Ada").shipping_address == address
     assert rows.change(Order, {"id": order.pk}, {"shipping_address": None}) == 1
     assert Order.objects.filter(shipping_address__isnull=True).count() == 1
+
+
+def test_a_value_of_another_type_is_made_what_the_column_takes() -> None:
+    """What the ORM would convert is converted here too: a column's own kind of value alone is taken as it is."""
+    odd = Delivery(
+        kind=Order.Status.PENDING, key="1", subscriber="mail", payload="{}", due_at="2026-03-02T09:30Z", created_at=NOW
+    )
+    odd.attempts = "3"  # type: ignore[assignment]
+    rows.insert([odd])
+    kept = Delivery.objects.get()
+    assert (kept.kind, kept.due_at, kept.attempts) == ("pending", NOW, 3)
+    assert rows.change(Delivery, {"attempts": "3", "due_at": NOW}, {"due_at": "2026-03-02T09:31Z"}) == 1
+    assert Delivery.objects.get().due_at == NOW.replace(minute=31)
+
+
+def test_one_inserted_row_has_its_key_and_is_the_one_that_the_orm_reads() -> None:
+    row = delivery("1")
+    rows.insert_one(row)
+    assert (row._state.adding, row._state.db) == (False, "default")
+    assert Delivery.objects.get(pk=row.pk) == row
+    again = delivery("2")
+    rows.insert_one(again)
+    assert again.pk > row.pk
+    with pytest.raises(IntegrityError), transaction.atomic():
+        rows.insert_one(delivery("1"))

@@ -12,6 +12,7 @@ from apps.catalog.models import ProductVariant
 from apps.enrollment.models import Enrollment, EnrollmentLog, Project, Step, StepProgress, Track
 from tests.enrollment.courses import books, buy_track, give_back, make_track
 from tests.support.shop import Shop, Stripe, make_user, make_variant, work
+from tests.support.staff import CONFIRMED
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]
 
@@ -172,8 +173,8 @@ def test_track_with_people_in_it_cannot_be_deleted(
     buy_track(buyer, stripe_sandbox, track)
     (kept,) = owner.get(f"{TRACKS}{track.pk}/delete/").context["protected"]
     assert "enrolled" in kept
-    owner.post(f"{TRACKS}{track.pk}/delete/", {"post": "yes"})
-    owner.post(f"{TRACKS}{other.pk}/delete/", {"post": "yes"})
+    owner.post(f"{TRACKS}{track.pk}/delete/", CONFIRMED)
+    owner.post(f"{TRACKS}{other.pk}/delete/", CONFIRMED)
     assert [each.code for each in Track.objects.all()] == ["DP"]
     assert Project.objects.count() == 3
     work()
@@ -194,7 +195,7 @@ def test_enrollments_are_read_with_progress_and_log(
     for text in (order.number, "refunded", "Read", "Talk", "completed", "locked", "student@example.com"):
         assert text in page
     assert owner.post(path, {"status": "enrolled"}).status_code == 403
-    assert owner.post(f"{ENROLLMENTS}{enrollment.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert owner.post(f"{ENROLLMENTS}{enrollment.pk}/delete/", CONFIRMED).status_code == 403
     assert owner.get(f"{ENROLLMENTS}add/").status_code == 403
     assert (Enrollment.objects.get().status, EnrollmentLog.objects.count()) == ("withdrawn", 2)
 

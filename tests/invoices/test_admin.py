@@ -9,7 +9,7 @@ from apps.invoices.models import Document
 from apps.invoices.services.issuing import issue_invoice
 from apps.invoices.services.printing import print_document
 from tests.support.orders import make_order
-from tests.support.staff import staff, text_of
+from tests.support.staff import CONFIRMED, staff, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def test_staff_with_the_permission_finds_and_downloads(issued: Document) -> None
 def test_nobody_changes_adds_or_deletes(issued: Document) -> None:
     person = staff("view_document", "change_document", "add_document", "delete_document")
     person.post(f"{PAGE}{issued.pk}/change/", {"number": "INV-1"})
-    assert person.post(f"{PAGE}{issued.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert person.post(f"{PAGE}{issued.pk}/delete/", CONFIRMED).status_code == 403
     assert person.get(f"{PAGE}add/").status_code == 403
     assert Document.objects.get().number == issued.number
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from apps.common import logs, stopping
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import StripeWebhookEvent
-from apps.payment.webhooks import inbox
+from apps.payment.webhooks import inbox, setbacks
 from apps.payment.webhooks.handling import FOREIGN, Handler, of_snapshot
 from tests.support.shop import in_parallel
 
@@ -93,7 +93,7 @@ def test_event_that_kills_its_worker_every_time_is_given_up_and_takes_no_other_w
             inbox.process_due()
         except Killed:
             deaths += 1
-    assert deaths == inbox.MAX_ATTEMPTS
+    assert deaths == setbacks.MAX_ATTEMPTS
     assert handled == ["evt_1", "evt_3", "evt_4"]
     dead = StripeWebhookEvent.objects.get(stripe_id="evt_2")
     assert (dead.state, dead.reason) == ("dead", "the process that worked on it died every time")
@@ -142,7 +142,7 @@ def test_effects_of_one_who_lost_the_lease_are_not_kept() -> None:
 
 @pytest.mark.usefixtures("slow")
 def test_control_without_the_fence_both_would_leave_their_effects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbox.leases, "held", lambda row: StripeWebhookEvent.objects.filter(pk=row.pk))
+    monkeypatch.setattr(inbox.leases, "mark_of", lambda row: {"id": row.pk})
     assert inbox.process_due() == 1
     assert StripeWebhookEvent.objects.get(stripe_id="evt_other").reason == "an effect"
     assert StripeWebhookEvent.objects.get(stripe_id="evt_1").state == "ignored"

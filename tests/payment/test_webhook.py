@@ -13,7 +13,7 @@ from django.test import Client
 
 from apps.orders.models import Order
 from apps.payment.models import StripeWebhookEvent
-from apps.payment.webhooks import inbox
+from apps.payment.webhooks import inbox, setbacks
 from apps.payment.webhooks.handling import FOREIGN, of_snapshot
 from tests.support.sandbox import WEBHOOK_SECRET
 from tests.support.shop import Shop, Stripe, deliver, make_variant, sign
@@ -287,11 +287,11 @@ def test_signed_event_that_its_handler_cannot_digest_is_kept_and_delays_nobody(k
 
 def test_poison_is_given_up_with_its_traceback(settings: Any) -> None:
     deliver(event(type="checkout.session.completed", data={"object": {"id": "cs_1"}}))
-    for _ in range(inbox.MAX_ATTEMPTS):
+    for _ in range(setbacks.MAX_ATTEMPTS):
         StripeWebhookEvent.objects.update(due_at="2020-01-01T00:00Z")
         inbox.process_due()
     dead = StripeWebhookEvent.objects.get()
-    assert (dead.state, dead.attempts) == ("dead", inbox.MAX_ATTEMPTS)
+    assert (dead.state, dead.attempts) == ("dead", setbacks.MAX_ATTEMPTS)
     assert "KeyError" in dead.last_error
     assert dead.reason == "its handler failed every time"
     assert inbox.replay(StripeWebhookEvent.objects.all()) == 1

@@ -15,6 +15,7 @@ from apps.accounts.models import User
 from apps.payment.models import StripeWebhookEvent, StripeWebhookSecret
 from apps.payment.services import webhook_secrets
 from tests.support.shop import sign
+from tests.support.staff import CONFIRMED
 
 CURRENT, PREVIOUS = "whsec_tests_current", "whsec_tests_previous"
 MOMENT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -98,6 +99,6 @@ def test_staff_read_fingerprints_and_change_nothing() -> None:
     assert CURRENT not in shown
     row = StripeWebhookSecret.objects.get()
     assert client.get(f"{page}add/").status_code == 403
-    assert client.post(f"{page}{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"{page}{row.pk}/delete/", CONFIRMED).status_code == 403
     assert client.post(f"{page}{row.pk}/change/", {"fingerprint": "0" * 12}).status_code == 403
     assert notes().keys() == {fingerprint(CURRENT)}

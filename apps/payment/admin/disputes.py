@@ -16,10 +16,11 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from apps.catalog.filters import Currency
 from apps.common.admin import MajorUnits
 from apps.common.errors import DomainError, InvalidInput
 from apps.common.money import Money
-from apps.payment.admin.filters import Amount, Currency
+from apps.payment.admin.filters import Amount
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import Dispute
 from apps.payment.services import disputes as service

@@ -6,20 +6,19 @@ Django's own would look through whole tables of payments.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import TextFilter
 
-from apps.catalog.models import Price
+from apps.catalog.filters import currencies
+from apps.common.filters import by_choice
 from apps.common.money import InvalidAmount, to_minor
 from apps.payment.models import Refund
 from apps.payment.webhooks.handlers import HANDLERS
-
-Choices = Iterable[tuple[str, str]]
 
 METHODS = (
     *("card", "sepa_debit", "us_bank_account", "bacs_debit", "acss_debit", "au_becs_debit", "customer_balance"),
@@ -44,22 +43,6 @@ BRANDS = (
 """Cards as Stripe calls them."""
 
 
-def by_choice(field: str, choices: Callable[[], Choices], title: str = "") -> type[admin.SimpleListFilter]:
-    """A filter on one column."""
-
-    class Filter(admin.SimpleListFilter):
-        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-            return list(choices())
-
-        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-            value = self.value()
-            return queryset if value is None else queryset.filter(**{field: value})
-
-    Filter.title = title or field.replace("_", " ")
-    Filter.parameter_name = field
-    return Filter
-
-
 class Amount(TextFilter):  # type: ignore[misc]
     """An amount as people write it, `12.50`, or from one to another, `10-20`, in whatever currency it is."""
 
@@ -72,7 +55,7 @@ class Amount(TextFilter):  # type: ignore[misc]
             return queryset
         lowest, _, highest = text.partition("-")
         either = Q(pk__in=[])
-        for currency, _ in _currencies():
+        for currency, _ in currencies():
             try:
                 span = (to_minor(lowest, currency), to_minor(highest or lowest, currency))
             except InvalidAmount:
@@ -89,17 +72,21 @@ def found_by(rows: QuerySet[Any], term: str, places: Iterable[tuple[str, str]]) 
     lookup = next(
         lookup for pattern, lookup in places if re.fullmatch(pattern, term, re.ASCII | re.IGNORECASE | re.DOTALL)
     )
+    if lookup.endswith("email"):
+        return _of_address(rows, lookup, term.lower())
     return rows.filter(**{lookup: term.upper() if lookup.endswith("number__startswith") else term})
 
 
-def _currencies() -> Choices:
-    """What the shop sells in."""
-    found = Price.objects.order_by("currency").values_list("currency", flat=True).distinct()
-    return [(currency, currency) for currency in found]
+def _of_address(rows: QuerySet[Any], column: str, term: str) -> QuerySet[Any]:
+    """Of a whole address, which an index finds, or of all that begin so."""
+    whole = re.search(r"@.+\.", term)
+    found: QuerySet[Any] = rows.alias(address=Lower(column)).filter(
+        **{"address" if whole else "address__startswith": term}
+    )
+    return found
 
 
 Brand = by_choice("brand", lambda: [(brand, brand.replace("_", " ")) for brand in BRANDS])
-Currency = by_choice("currency", _currencies)
 EventType = by_choice("type", lambda: [(name, name) for name in HANDLERS])
 Method = by_choice("method_type", lambda: [(name, name.replace("_", " ")) for name in METHODS], title="method")
 Reason = by_choice("reason", lambda: Refund.Reason.choices)

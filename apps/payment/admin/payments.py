@@ -14,10 +14,11 @@ from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
+from apps.catalog.filters import Currency
 from apps.common.admin import MajorUnits, ReadOnlyInline
 from apps.common.money import to_major
 from apps.payment.admin import capturing, refunding
-from apps.payment.admin.filters import Amount, Brand, Currency, Method, Reserved, found_by
+from apps.payment.admin.filters import Amount, Brand, Method, Reserved, found_by
 from apps.payment.admin.pages import PagesAdmin, link_to, opens_page
 from apps.payment.models import Dispute, Payment, PaymentLog, Refund
 from apps.payment.services.capturing import is_reserved
@@ -63,7 +64,7 @@ PLACES = (
     (r"ch_.*|py_.*", "stripe_charge_id"),
     (r"pp_.*", "reference"),
     (r"\d{4}", "last4"),
-    (r".*", "order__email__istartswith"),
+    (r".*", "order__email"),
 )
 
 

@@ -19,6 +19,7 @@ from apps.orders.models import OrderItem
 from apps.payment.admin.forms import RefundForm, RefundManyForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, staff_of
 from apps.payment.models import Payment, Refund
+from apps.payment.services.applying import WITHDRAWN
 from apps.payment.services.assigning import lines_left
 from apps.payment.services.giving_back import (
     MOST,
@@ -204,6 +205,8 @@ def _columns(offer: Offer) -> dict[str, str]:
 
 
 def _sentence(outcome: Outcome) -> str:
+    if outcome.refund and outcome.refund.failure_code == WITHDRAWN:
+        return "It was withdrawn before Stripe was asked: the money was applied to its order."
     if outcome.state == "refused":
         code = outcome.refund.failure_code.replace("_", " ") if outcome.refund else ""
         return outcome.refusal or f"Stripe refused it: {code or 'no reason was given'}."

@@ -12,9 +12,10 @@ from django.shortcuts import redirect
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
+from apps.catalog.filters import Currency
 from apps.common.admin import MajorUnits, ReadOnlyInline
 from apps.common.errors import DomainError
-from apps.payment.admin.filters import Amount, Currency, Reason, found_by
+from apps.payment.admin.filters import Amount, Reason, found_by
 from apps.payment.admin.forms import ApproveForm, LinesForm, NoteForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import Refund, RefundItem
@@ -29,7 +30,7 @@ PLACES = (
     (r"pi_.*", "payment__stripe_payment_intent_id"),
     (r"ch_.*|py_.*", "payment__stripe_charge_id"),
     (r"pr_.*", "reference"),
-    (r".*", "payment__order__email__istartswith"),
+    (r".*", "payment__order__email"),
 )
 
 

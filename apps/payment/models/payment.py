@@ -46,7 +46,7 @@ class Payment(models.Model):
 
     SETTLED = (Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.REFUNDED)
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments", db_index=False)
     attempt = models.PositiveSmallIntegerField()
     channel = models.CharField(max_length=8, choices=Channel.choices, default=Channel.SESSION, db_default="session")
     reference = models.CharField(
@@ -87,7 +87,7 @@ class Payment(models.Model):
         max_length=80, blank=True, default="", db_default="", help_text="The idempotency key of what was decided."
     )
     capture_decided_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     capture_decided_at = models.DateTimeField(null=True, blank=True)
     capture_due_at = models.DateTimeField(
@@ -141,6 +141,15 @@ class Payment(models.Model):
             models.Index(fields=["status", "created_at"], name="payment_by_status"),
             models.Index(fields=["paid_at"], condition=Q(paid_at__isnull=False), name="payment_by_paid_at"),
             models.Index(fields=["last4"], condition=~Q(last4=""), name="payment_by_last4"),
+            models.Index(fields=["currency", "amount"], name="payment_by_amount"),
+            models.Index(
+                fields=["method_type"], condition=~Q(method_type__in=["", "card"]), name="payment_by_rarer_method"
+            ),
+            models.Index(
+                fields=["brand"],
+                condition=~Q(brand__in=["", "visa", "mastercard"]),
+                name="payment_by_rarer_brand",
+            ),
             models.Index(
                 fields=["created_at"],
                 condition=Q(status="pending", stripe_session_id__isnull=True, stripe_payment_intent_id__isnull=True),
@@ -159,6 +168,11 @@ class Payment(models.Model):
             ),
             models.Index(
                 fields=["id"], condition=~Q(capture_decision="") & Q(status="processing"), name="payment_capture_undone"
+            ),
+            models.Index(
+                fields=["capture_decided_by"],
+                condition=Q(capture_decided_by__isnull=False),
+                name="payment_by_capture_decider",
             ),
         ]
 

@@ -62,7 +62,7 @@ def open_attempt(order: Order, *, number: int, wish: Wish) -> Payment:
         if wish.channel == Payment.Channel.SESSION
         else (_intent_params(order, reference, wish))
     )
-    payment = Payment.objects.create(
+    payment = Payment(
         order=order,
         attempt=number,
         channel=wish.channel,
@@ -76,6 +76,7 @@ def open_attempt(order: Order, *, number: int, wish: Wish) -> Payment:
         idempotency_key=f"{reference}-1",
         request_params=json.dumps(params),
     )
+    rows.insert_one(payment)
     write_log(payment, "opened", before="")
     return payment
 

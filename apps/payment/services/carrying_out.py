@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.common import stopping
@@ -98,8 +99,9 @@ def _take(refund: Refund) -> bool:
     free = Refund.objects.filter(pk=refund.pk, status=Refund.Status.PENDING, stripe_refund_id=None).filter(
         Q(next_try_at=None) | Q(next_try_at__lte=now)
     )
-    taken = free.update(next_try_at=now + IN_HAND, tries=F("tries") + 1)
-    Refund.objects.filter(pk=refund.pk, key_used_at=None).update(key_used_at=now)
+    taken = free.update(
+        next_try_at=now + IN_HAND, tries=F("tries") + 1, key_used_at=Coalesce("key_used_at", Value(now))
+    )
     refund.refresh_from_db()
     return bool(taken)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Sum
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -13,15 +12,22 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.cart.identity import cart_of
+from apps.common import rows
 from apps.common.api import parse, private
 from apps.common.idempotency import run_once
 from apps.common.schema import errors
-from apps.orders.models import OrderItem
+from apps.orders.models import Order, OrderItem
 from apps.payment.models import Payment
 from apps.payment.services import checkout
 from apps.payment.views.access import buyer_of, caller_of, limit, order_of, refuse_to_save_for_guests
 from apps.payment.views.render import render_checkout
 from apps.payment.views.schema import ERRORS, CheckoutInput, CheckoutOutput, ConfigOutput
+
+COUNTED_ORDER = f"""
+    SELECT orders.*, (SELECT SUM(quantity) FROM {OrderItem._meta.db_table} WHERE order_id = orders.id) AS items_count
+    FROM {Order._meta.db_table} orders WHERE id = %s
+"""  # noqa: S608 - names of the models' own
+"""An order with the number of its items."""
 
 
 class CheckoutView(APIView):
@@ -66,6 +72,8 @@ class ConfigView(APIView):
 
 def render_started(payment_id: str) -> dict[str, Any]:
     """What every call that started a checkout answers."""
-    payment = Payment.objects.select_related("order").get(pk=int(payment_id))
-    count = OrderItem.objects.filter(order=payment.order_id).aggregate(n=Sum("quantity"))["n"]
-    return render_checkout(payment, payment.order, items_count=count)
+    payment = rows.found(Payment, "id", int(payment_id))
+    if payment is None:
+        raise Payment.DoesNotExist
+    [order] = Order.objects.raw(COUNTED_ORDER, [payment.order_id])
+    return render_checkout(payment, order, items_count=order.items_count)  # type: ignore[attr-defined]

@@ -15,17 +15,17 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
-from apps.accounts.privacy.names import of_erased
+from apps.accounts.privacy.names import of_erased, of_erased_in_sql
 from apps.common import leases, rows, stopping
 from apps.common.errors import DATABASE_AWAY
-from apps.common.logs import blank
 from apps.payment.gateway import StripeUnavailable
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.services.settlement import UnknownPayment
+from apps.payment.webhooks import setbacks
 from apps.payment.webhooks.handlers import HANDLERS
 from apps.payment.webhooks.handling import Ignored
 from apps.payment.webhooks.snapshots import as_name, as_text, digestible, subject_of, trimmed
@@ -35,12 +35,14 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=2)
 BATCH = 20
-MAX_ATTEMPTS = 12
-PARKED_FOR = timedelta(hours=24)
-"""How long an event may wait for the row that it speaks of."""
-
 ABOUT_PEOPLE = ("customer.", "payment_method.", "setup_intent.")
 """Types that tell of a person and of no money: once they are done, nobody needs what they told."""
+
+BY_STRIPE_ID = f"""
+    SELECT event.*, {of_erased_in_sql("event.about")} AS of_erased
+    FROM {StripeWebhookEvent._meta.db_table} event WHERE event.stripe_id = %s
+"""  # noqa: S608 - names of the models' own
+"""What `_known_by_person` asks, of one event."""
 
 State = StripeWebhookEvent.State
 
@@ -133,26 +135,28 @@ def process(stripe_id: str, *, may_ask: bool = True) -> bool:
 
     Without `may_ask` an event whose object has to be fetched from Stripe stays due, for `work`.
     """
-    now = timezone.now()
-    free = StripeWebhookEvent.objects.filter(
-        Q(lease_until=None) | Q(lease_until__lt=now),
-        stripe_id=stripe_id,
-        state__in=StripeWebhookEvent.WAITING,
-        due_at__lte=now,
-    )
-    event = _known_by_person(free).first()
+    event = _free(stripe_id)
     if event is None:
         return False
     _forget_person(event)
     if not may_ask and _needs_stripe(event):
         return False
     seen = {"id": event.pk, "state": event.state, "lease_until": event.lease_until, "attempts": event.attempts}
-    event.lease_until, event.attempts = now + LEASE, event.attempts + 1
+    event.lease_until, event.attempts = timezone.now() + LEASE, event.attempts + 1
     taken = {"lease_until": event.lease_until, "attempts": event.attempts}
     if not rows.change(StripeWebhookEvent, seen, taken):
         return False
     _work_on(event)
     return True
+
+
+def _free(stripe_id: str) -> StripeWebhookEvent | None:
+    """The event, if it is due and nobody's. In SQL, since every payment asks."""
+    now = timezone.now()
+    for event in StripeWebhookEvent.objects.raw(BY_STRIPE_ID, [stripe_id]):
+        waits = event.state in StripeWebhookEvent.WAITING and event.due_at <= now
+        return event if waits and (event.lease_until is None or event.lease_until < now) else None
+    return None
 
 
 def _known_by_person(events: QuerySet[StripeWebhookEvent]) -> QuerySet[StripeWebhookEvent]:
@@ -177,24 +181,24 @@ def _work_on(event: StripeWebhookEvent, *, may_ask: bool = True) -> bool:
 
 def _try(event: StripeWebhookEvent, *, may_ask: bool) -> bool:
     _forget_person(event)
-    if event.attempts > MAX_ATTEMPTS:
-        _give_up_after_deaths(event)
+    if event.attempts > setbacks.MAX_ATTEMPTS:
+        setbacks.give_up_after_deaths(event)
         return may_ask
     if not may_ask and _needs_stripe(event):
-        _wait_for_stripe(event)
+        setbacks.wait_for_stripe(event)
         return False
     try:
         _handle(event)
     except LeaseLost:
         logger.warning("event_taken_over", extra={"type": event.type})
     except UnknownPayment as unknown:
-        _park(event, str(unknown))
+        setbacks.park(event, str(unknown))
     except StripeUnavailable:
-        _wait_for_stripe(event)
+        setbacks.wait_for_stripe(event)
         return False
     except Exception:  # a handler may fail in any way; the row keeps the reason
         logger.warning("event_failed", extra={"type": event.type}, exc_info=True)
-        _retry_later(event, traceback.format_exc())
+        setbacks.retry_later(event, traceback.format_exc())
     return may_ask
 
 
@@ -234,63 +238,8 @@ def _finish(event: StripeWebhookEvent, state: str, reason: str) -> None:
     columns: dict[str, Any] = {"state": state, "reason": reason[:200], "done_at": timezone.now(), "lease_until": None}
     if state == State.IGNORED or event.type.startswith(ABOUT_PEOPLE):
         columns |= trimmed_columns(event)
-    finished = leases.held(event).update(**{**columns, "last_error": ""})
-    if not finished:
+    if not rows.change(StripeWebhookEvent, leases.mark_of(event), {**columns, "last_error": ""}):
         raise LeaseLost
-
-
-def _park(event: StripeWebhookEvent, reference: str) -> None:
-    now = timezone.now()
-    given_up = now - event.waiting_since > PARKED_FOR
-    leases.held(event).update(
-        state=State.DEAD if given_up else State.PARKED,
-        reason=f"no payment {reference}"[:200],
-        due_at=now + _backoff(event.attempts),
-        lease_until=None,
-        attempts=_no_fault(event),
-    )
-
-
-def _wait_for_stripe(event: StripeWebhookEvent) -> None:
-    """Stripe is away; that is no fault of the event, so it is never given up for it."""
-    leases.held(event).update(
-        state=State.DUE,
-        reason="Stripe could not be asked",
-        due_at=timezone.now() + min(_backoff(event.attempts), timedelta(minutes=5)),
-        lease_until=None,
-        attempts=_no_fault(event),
-    )
-
-
-def _no_fault(event: StripeWebhookEvent) -> int:
-    """The count of tries after one that failed through no fault of the event: it never comes near to the last."""
-    return min(event.attempts, MAX_ATTEMPTS - 2)
-
-
-def _retry_later(event: StripeWebhookEvent, error: str) -> None:
-    dead = event.attempts >= MAX_ATTEMPTS
-    leases.held(event).update(
-        state=State.DEAD if dead else State.DUE,
-        reason="its handler failed every time" if dead else "",
-        due_at=timezone.now() + _backoff(event.attempts),
-        lease_until=None,
-        last_error=blank(error[-4000:]),
-    )
-
-
-def _give_up_after_deaths(event: StripeWebhookEvent) -> None:
-    """Every try before ended without an outcome: the process that worked on it was killed, perhaps by it."""
-    logger.error("event_kills_workers", extra={"type": event.type})
-    leases.held(event).update(
-        state=State.DEAD,
-        reason="the process that worked on it died every time",
-        lease_until=None,
-        attempts=MAX_ATTEMPTS,
-    )
-
-
-def _backoff(attempts: int) -> timedelta:
-    return timedelta(seconds=min(2**attempts, 1800))
 
 
 @contextmanager
