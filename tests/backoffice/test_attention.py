@@ -220,7 +220,7 @@ def test_case_that_is_taken_names_who_has_it(boss: User, payment: Payment) -> No
 def test_last_checks_are_shown_with_what_they_found() -> None:
     client = owner()
     page = text_of(client.get("/admin/checks/"))
-    assert page.count("never run") == 3
+    assert page.count("never run") == 4
     assert "It has not run yet." in page
     CheckRun.objects.create(
         kind="endpoint",
@@ -236,10 +236,32 @@ def test_last_checks_are_shown_with_what_they_found() -> None:
     CheckRun.objects.create(kind="reconcile", started_at=NOW, alive_at=NOW)
     page = text_of(client.get("/admin/checks/"))
     assert "we_1 is disabled." in page
-    assert page.count("never run") == 1
+    assert page.count("never run") == 2
     assert "Nothing was found." in page
     assert "not ok" in text_of(client.get("/admin/"))
     assert person("catalogue").get("/admin/checks/").status_code == 403
+
+
+def test_purge_is_shown_with_what_stays_and_waits_for_nobody() -> None:
+    """It begins once a day, so that a day and an hour is no standstill."""
+    at = timezone.now() - timedelta(hours=25)
+    summary = {"orders": 3, "rows": {}, "stays": {"a case is open": 2}, "whole": True}
+    run = CheckRun.objects.create(kind="purge", started_at=at, alive_at=at, finished_at=at, ok=True, summary=summary)
+    client = owner()
+    page = text_of(client.get("/admin/checks/"))
+    assert "Keeping of records ok" in page
+    assert "why a case is open orders 2" in page
+    assert client.get("/admin/").context["attention"] == []
+    at -= timedelta(days=1)
+    CheckRun.objects.filter(pk=run.pk).update(started_at=at)
+    assert [item.title for item in client.get("/admin/").context["attention"]] == [
+        "Keeping of records: not looked at for a day"
+    ]
+    failed = {**summary, "whole": False, "cut_off": "It failed: IntegrityError."}
+    CheckRun.objects.filter(pk=run.pk).update(ok=False, summary=failed)
+    assert [item.title for item in client.get("/admin/").context["attention"]] == [
+        "Keeping of records: It failed: IntegrityError."
+    ]
 
 
 def test_checks_that_found_something_or_stand_still_wait_for_somebody() -> None:

@@ -19,7 +19,7 @@ from apps.payment.invariants import verify
 from apps.payment.models import AttentionCase, Dispute, Payment, PaymentLog, PaymentMethod, Refund, StripeCustomer
 from apps.payment.services.cases import open_case
 from tests.support.shop import Shop, Stripe, make_user, make_variant, work
-from tests.support.staff import history, owner, staff, statements, text_of, told
+from tests.support.staff import CONFIRMED, history, owner, staff, statements, text_of, told
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]
 
@@ -92,12 +92,15 @@ def test_nothing_is_added_changed_or_deleted_by_hand(rows: None, name: str) -> N
     assert client.get(f"{ROOT}/{name}/add/").status_code == 403
     assert client.post(f"{ROOT}/{name}/add/", {}).status_code == 403
     assert client.get(f"{ROOT}/{name}/").status_code == 200
-    client.post(f"{ROOT}/{name}/", {"action": "delete_selected", "_selected_action": ["1"], "post": "yes"})
+    client.post(
+        f"{ROOT}/{name}/",
+        {"action": "delete_selected", "_selected_action": ["1"], **CONFIRMED},
+    )
     if row is not None:
         assert client.get(f"{ROOT}/{name}/{row.pk}/change/").status_code == 200
         fields = {field.name: "9" for field in model._meta.concrete_fields}
         assert client.post(f"{ROOT}/{name}/{row.pk}/change/", fields).status_code == 403
-        assert client.post(f"{ROOT}/{name}/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+        assert client.post(f"{ROOT}/{name}/{row.pk}/delete/", CONFIRMED).status_code == 403
     assert list(model.objects.order_by("pk").values()) == before
 
 
@@ -281,7 +284,7 @@ def test_money_that_paid_for_nothing_stays_a_case_until_it_is_on_its_way_back(
     case, client = stray(shop, mug, stripe_sandbox), owner()
     page = f"{ROOT}/attentioncase/{case.pk}/solve/"
     refused = client.post(page, {"note": "Never mind."})
-    assert "This money paid for nothing. Give it back first: the case then closes by itself." in text_of(refused)
+    assert "This money paid for nothing. Give it back or apply it: the case then closes by itself." in text_of(refused)
     assert AttentionCase.objects.get().solved_at is None
     assert verify() == []
     stripe_sandbox.sandbox.control("refund", payment_intent=Payment.objects.get().stripe_payment_intent_id)

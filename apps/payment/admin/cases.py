@@ -13,21 +13,29 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps.common.errors import DomainError
+from apps.payment.admin import applying
 from apps.payment.admin.forms import NoteForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import AttentionCase, Refund
+from apps.payment.services.applying import can_be_offered
 from apps.payment.services.cases import solve_case, take_case
 from apps.payment.services.giving_back import sentence_of
 
 ADVICE = {
-    "late": "Give the money back on the payment's page: the case closes by itself once all of it is back.",
-    "surplus": "Give the money back on the payment's page: the case closes by itself once all of it is back.",
+    "late": (
+        "Apply it to its order, if the goods are still there, or give the money back on the payment's page. Either way "
+        "the case closes by itself."
+    ),
+    "surplus": (
+        "Another payment paid the order. Give the money back on the payment's page: the case closes by itself once all "
+        "of it is back."
+    ),
     "amount_mismatch": (
         "The order is not paid. Give the money back on the payment's page; the buyer may pay the right amount anew."
     ),
     "refund_failed": (
         "The money is back with the shop. Make another refund on the payment's page, or pay the buyer in another way "
-        "and note how."
+        "and note how. Money that paid for nothing may be applied to its order instead."
     ),
     "dispute": (
         "Answer it before its deadline, with evidence or by accepting it. The case closes by itself when Stripe closes "
@@ -70,7 +78,7 @@ class AttentionCaseAdmin(PagesAdmin):
     search_fields = ("payment__order__number__startswith", "object_id__exact")
     ordering = (F("solved_at").desc(nulls_first=True), "-opened_at")
     actions = ("take",)
-    actions_detail = ("solve",)
+    actions_detail = ("apply", "solve")
     readonly_fields = ("what", "order", "about", "advice")
     fieldsets = (
         (
@@ -115,9 +123,23 @@ class AttentionCaseAdmin(PagesAdmin):
             taken += 1
         messages.success(request, f"Taken: {taken}. Cases that were solved stay as they are.")
 
+    def has_apply_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may give this money back may apply it as well; it solves the case."""
+        return self.has_solve_permission(request) and bool(request.user.has_perm("payment.issue_refund"))
+
     def useful_pages(self, row: Any) -> Iterable[str]:
+        if can_be_offered(row):
+            yield "apply"
         if row.solved_at is None:
             yield "solve"
+
+    @opens_page(title="Apply", path="apply", permission="apply")
+    def apply(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        case = self.row_or_404(request, object_id)
+        if not can_be_offered(case):
+            messages.warning(request, "This case has no money that waits to be applied.")
+            return redirect(address_of(case))
+        return applying.apply(self, request, case)
 
     @opens_page(title="Solve", path="solve", permission="solve")
     def solve(self, request: HttpRequest, object_id: str) -> HttpResponseBase:

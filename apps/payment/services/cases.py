@@ -17,10 +17,13 @@ from apps.payment.services.refunds import left_of
 LONG_ON_ITS_WAY = timedelta(days=14)
 """A bank debit that has not settled by then is worth a look; its hold has no expiry."""
 
+MONEY_KINDS = ("late", "surplus", "amount_mismatch", "refund_failed")
+"""Cases of money that is here: it is given back, or applied to its order."""
+
 
 class MoneyStillHere(Conflict):
     code = "money_still_here"
-    message = "This money paid for nothing. Give it back first: the case then closes by itself."
+    message = "This money paid for nothing. Give it back or apply it: the case then closes by itself."
 
 
 def open_case(payment: Payment, *, kind: str, detail: str, object_id: str = "") -> None:
@@ -36,12 +39,17 @@ def open_case(payment: Payment, *, kind: str, detail: str, object_id: str = "") 
         )
 
 
-def solve_cases(payment: Payment, *, kinds: tuple[str, ...], note: str, object_id: str | None = None) -> None:
-    """Close what has solved itself, in the caller's transaction. The case stays in the list with its note."""
+def solve_cases(
+    payment: Payment, *, kinds: tuple[str, ...], note: str, object_id: str | None = None, by: User | None = None
+) -> None:
+    """Close what has solved itself, or what somebody solved on another page, in the caller's transaction.
+
+    The case stays in the list with its note.
+    """
     cases = AttentionCase.objects.filter(payment=payment, kind__in=kinds, solved_at=None)
     if object_id is not None:
         cases = cases.filter(object_id=object_id)
-    cases.update(solved_at=timezone.now(), note=note)
+    cases.update(solved_at=timezone.now(), solved_by=by, note=note)
 
 
 def take_case(case: AttentionCase, *, by: User) -> AttentionCase:
