@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, QueryDict
 
 from apps.audit.images import Image, difference, image_of, label_of, stored_image_of
 from apps.audit.services import record
@@ -170,6 +171,14 @@ class KeepsTrail:
                 kept_by.write(obj, "changed", old, new)
         return super().log_change(request, obj, message)  # type: ignore[misc]
 
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        if request.method == "POST" and not reason_in(request):
+            _ask_why(request)
+        answer: HttpResponseBase = super().delete_view(request, object_id, extra_context)  # type: ignore[misc]
+        return answer
+
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
         trail(request).write(obj, "deleted", image_of(obj), {})
         super().delete_model(request, obj)  # type: ignore[misc]
@@ -184,8 +193,18 @@ class KeepsTrail:
         if request.POST.get("select_across", "0") == "0":
             chosen = queryset.filter(pk__in=_possible(queryset, request.POST.getlist(ACTION_CHECKBOX_NAME)))
         trail(request).watch(chosen[:MOST])
+        if request.POST.get("action") == "delete_selected" and "post" in request.POST and not reason_in(request):
+            _ask_why(request)
         response: HttpResponseBase | None = super().response_action(request, queryset)  # type: ignore[misc]
         return response
+
+
+def _ask_why(request: HttpRequest) -> None:
+    """A deletion without a reason is not confirmed: what confirms it is taken out, and its page is shown again."""
+    posted = request.POST.copy()
+    posted.pop("post", None)
+    request.POST = posted if posted.get("action") else QueryDict()  # type: ignore[assignment]
+    messages.error(request, "Nothing was deleted. Say why: the reason is kept in the audit trail.")
 
 
 def _possible(queryset: QuerySet[Any], keys: Iterable[str]) -> list[Any]:

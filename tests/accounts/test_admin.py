@@ -8,6 +8,7 @@ from knox.models import AuthToken
 
 from apps.accounts.models import User
 from tests.support.shop import make_user
+from tests.support.staff import CONFIRMED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,7 +69,7 @@ def test_sign_ins_are_shown_without_their_digest_and_can_be_ended(owner: Client)
     assert row.token_key not in pages
     assert token not in pages
     assert owner.get(f"{TOKENS}add/").status_code == 403
-    assert owner.post(f"{TOKENS}{row.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert owner.post(f"{TOKENS}{row.pk}/delete/", CONFIRMED).status_code == 302
     assert AuthToken.objects.count() == 0
 
 

@@ -20,6 +20,7 @@ from apps.notifications.models import Mail
 from apps.notifications.services import queue_mail
 from apps.orders.models import Order
 from tests.support.shop import Shop, Stripe, make_user, make_variant
+from tests.support.staff import CONFIRMED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,7 +121,7 @@ def test_what_is_added_and_deleted_is_kept_whole(client: Client) -> None:
     added = only_entry()
     assert (added.action, added.object_type, added.before) == ("added", "auth.group", {})
     assert added.after == {"id": group.pk, "name": "Helpers", "permissions": [str(permission("view_order"))]}
-    client.post(f"/admin/auth/group/{group.pk}/delete/", {"post": "yes"})
+    client.post(f"/admin/auth/group/{group.pk}/delete/", CONFIRMED)
     deleted = AuditEntry.objects.first()
     assert deleted is not None
     assert (deleted.action, deleted.object_id, deleted.after) == ("deleted", str(group.pk), {})
@@ -135,7 +136,12 @@ def test_rows_deleted_from_a_list_are_kept_one_by_one(client: Client) -> None:
     groups = [Group.objects.create(name=name) for name in ("First", "Second")]
     client.post(
         "/admin/auth/group/",
-        {"action": "delete_selected", "_selected_action": [group.pk for group in groups], "post": "yes"},
+        {
+            "action": "delete_selected",
+            "_selected_action": [group.pk for group in groups],
+            "post": "yes",
+            "trail_reason": "Not needed.",
+        },
     )
     assert Group.objects.filter(name__in=("First", "Second")).count() == 0
     entries = AuditEntry.objects.order_by("object_name").values_list("action", "object_name")
@@ -239,7 +245,7 @@ def test_what_a_page_did_before_it_failed_is_kept(client: Client, monkeypatch: p
 def test_secrets_are_in_no_entry(client: Client) -> None:
     person = make_user("clerk@example.com")
     old = person.password
-    client.post(f"/admin/accounts/user/{person.pk}/delete/", {"post": "yes"})
+    client.post(f"/admin/accounts/user/{person.pk}/delete/", CONFIRMED)
     assert User.objects.filter(pk=person.pk).count() == 0
     text = json.dumps([only_entry().before, only_entry().after])
     assert "(not shown)" in text

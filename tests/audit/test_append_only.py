@@ -18,6 +18,7 @@ from apps.audit.services import record
 from apps.common.retention import letting_go
 from tests.support.emptying import without_guards
 from tests.support.shop import make_user, make_variant
+from tests.support.staff import CONFIRMED
 
 pytestmark = pytest.mark.django_db
 
@@ -124,8 +125,11 @@ def test_superuser_can_only_read_in_the_admin(owner: User, entry: AuditEntry) ->
     assert client.get(f"{page}{entry.pk}/change/").status_code == 200
     assert client.get(f"{page}add/").status_code == 403
     assert client.post(f"{page}{entry.pk}/change/", {"reason": "another"}).status_code == 403
-    assert client.post(f"{page}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
-    client.post(page, {"action": "delete_selected", "_selected_action": [entry.pk], "post": "yes"})
+    assert client.post(f"{page}{entry.pk}/delete/", CONFIRMED).status_code == 403
+    client.post(
+        page,
+        {"action": "delete_selected", "_selected_action": [entry.pk], **CONFIRMED},
+    )
     assert columns(entry) == before
     assert AuditEntry.objects.count() == 1
 
@@ -134,7 +138,7 @@ def test_person_whose_deeds_are_in_the_trail_cannot_be_deleted(owner: User, entr
     client = Client()
     other = User.objects.create_superuser("second@example.com", "correct horse battery")
     client.force_login(other, backend="django.contrib.auth.backends.ModelBackend")
-    page = client.post(f"/admin/accounts/user/{owner.pk}/delete/", {"post": "yes"})
+    page = client.post(f"/admin/accounts/user/{owner.pk}/delete/", CONFIRMED)
     assert page.status_code == 200
     assert User.objects.filter(pk=owner.pk).exists()
 

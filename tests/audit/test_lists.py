@@ -18,7 +18,7 @@ from apps.catalog.models import Category
 from apps.payment.models import Payment, Refund
 from apps.payment.services.refunds import ExceedsRemaining
 from tests.support.shop import Shop, Stripe, make_user, make_variant
-from tests.support.staff import signed_in, text_of
+from tests.support.staff import hidden_fields, signed_in, text_of
 
 LIST = "/admin/audit/auditentry/"
 calls_stripe = pytest.mark.django_db(transaction=True)
@@ -149,6 +149,27 @@ def test_refund_by_the_command_is_in_the_trail(shop: Shop, stripe_sandbox: Strip
     assert (entry.actor, entry.source, entry.action) == (None, "command", "refund")
     assert entry.detail.startswith("stripe_refund, by ")
     assert entry.after["amount"] == 100
+
+
+@pytest.mark.parametrize("reason", [{}, {"trail_reason": ""}, {"trail_reason": "  "}])
+def test_deletion_without_a_reason_stays_on_its_page(boss: User, reason: dict[str, str]) -> None:
+    """The browser asks for it; whoever sends none all the same is asked again."""
+    client = signed_in(boss)
+    users = [make_user(f"here{number}@example.com") for number in range(2)]
+    chosen = {"action": "delete_selected", "_selected_action": [user.pk for user in users]}
+    for path, form in (
+        (f"/admin/accounts/user/{users[0].pk}/delete/", {"post": "yes"}),
+        ("/admin/accounts/user/", {**chosen, "post": "yes"}),
+    ):
+        page = client.post(path, {**form, **reason})
+        assert page.status_code == 200
+        assert "Nothing was deleted. Say why: the reason is kept in the audit trail." in text_of(page)
+        assert 'name="trail_reason"' in page.content.decode(), "the page asks once more"
+        assert User.objects.filter(pk__in=[user.pk for user in users]).count() == 2
+    assert AuditEntry.objects.count() == 0
+    asked = hidden_fields(page)
+    client.post("/admin/accounts/user/", {**asked, **chosen, "trail_reason": "both of them"})
+    assert not User.objects.filter(pk__in=[user.pk for user in users]).exists()
 
 
 def test_deletion_asks_why_and_keeps_it(boss: User) -> None:

@@ -15,7 +15,7 @@ from tests.backoffice.test_roles import person
 from tests.privacy.search import logs
 from tests.support.orders import make_order, make_refund
 from tests.support.shop import make_user
-from tests.support.staff import owner, text_of, told
+from tests.support.staff import CONFIRMED, owner, text_of, told
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,7 +120,7 @@ def test_owners_by_role_may_and_nobody_changes_a_record(order: Order) -> None:
     erasure = Erasure.objects.get()
     before = Erasure.objects.values().get()
     assert client.post(f"{LIST}{erasure.pk}/change/", {"reason": "x"}).status_code == 403
-    assert client.post(f"{LIST}{erasure.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"{LIST}{erasure.pk}/delete/", CONFIRMED).status_code == 403
     assert client.get(f"{LIST}add/").status_code == 403
     assert Erasure.objects.values().get() == before
 

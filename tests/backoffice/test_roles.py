@@ -19,7 +19,7 @@ from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.payment.models import AttentionCase, Payment, Refund, StripeWebhookEvent
 from tests.support.shop import Shop, Stripe, make_user, make_variant
-from tests.support.staff import signed_in, text_of
+from tests.support.staff import CONFIRMED, signed_in, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -277,8 +277,11 @@ def test_shipped_roles_are_not_edited_and_own_groups_are(db: None) -> None:
     page = client.get(f"/admin/auth/group/{shipped.pk}/change/").content.decode()
     assert 'name="_save"' not in page
     assert client.post(f"/admin/auth/group/{shipped.pk}/change/", {"name": "x"}).status_code == 403
-    assert client.post(f"/admin/auth/group/{shipped.pk}/delete/", {"post": "yes"}).status_code == 403
-    client.post("/admin/auth/group/", {"action": "delete_selected", "_selected_action": [shipped.pk], "post": "yes"})
+    assert client.post(f"/admin/auth/group/{shipped.pk}/delete/", CONFIRMED).status_code == 403
+    client.post(
+        "/admin/auth/group/",
+        {"action": "delete_selected", "_selected_action": [shipped.pk], **CONFIRMED},
+    )
     assert client.post(f"/admin/auth/group/{own.pk}/change/", {"name": "Late shift"}).status_code == 302
     assert set(Group.objects.values_list("name", flat=True)) == {*ROLES, "Late shift"}
 
@@ -294,6 +297,6 @@ def test_owner_makes_no_superuser_and_takes_none_over(db: None) -> None:
     password = {"usable_password": "true", "password1": "a long enough one", "password2": "a long enough one"}
     assert client.post(f"/admin/accounts/user/{root.pk}/password/", password).status_code == 403
     assert client.post(f"/admin/accounts/user/{root.pk}/change/", form).status_code == 403
-    assert client.post(f"/admin/accounts/user/{root.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"/admin/accounts/user/{root.pk}/delete/", CONFIRMED).status_code == 403
     root.refresh_from_db()
     assert root.check_password("correct horse battery")

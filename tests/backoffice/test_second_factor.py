@@ -23,7 +23,7 @@ from apps.audit.models import AuditEntry
 from apps.orders.models import Order
 from apps.payment.models import Payment, Refund
 from tests.support.shop import Shop, Stripe, make_user, make_variant
-from tests.support.staff import text_of
+from tests.support.staff import CONFIRMED, text_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -238,7 +238,7 @@ def test_owner_resets_a_lost_phone_and_it_is_in_the_trail(clerk: User) -> None:
     page = owner.get(f"/admin/otp_totp/totpdevice/{device.pk}/change/")
     assert page.status_code == 200
     assert device.key not in page.content.decode()
-    assert owner.post(f"/admin/otp_totp/totpdevice/{device.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert owner.post(f"/admin/otp_totp/totpdevice/{device.pk}/delete/", CONFIRMED).status_code == 302
     assert TOTPDevice.objects.filter(user=other).count() == 0
     assert StaticToken.objects.filter(device__user=other).count() == 0
     entry = AuditEntry.objects.get(action="deleted")
@@ -330,7 +330,7 @@ def test_sign_ins_and_refusals_are_in_the_log(clerk: User) -> None:
         assert said in page
     assert "Curl" in text_of(client.get("/admin/axes/accessfailurelog/"))
     row = AccessLog.objects.latest("attempt_time")
-    assert client.post(f"/admin/axes/accesslog/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert client.post(f"/admin/axes/accesslog/{row.pk}/delete/", CONFIRMED).status_code == 403
 
 
 def test_owner_lets_a_locked_out_person_try_again(clerk: User) -> None:
@@ -341,5 +341,5 @@ def test_owner_lets_a_locked_out_person_try_again(clerk: User) -> None:
     locked = Client().post("/admin/login/", {"username": "other@example.com", "password": PASSWORD})
     assert locked.status_code == 429
     row = AccessAttempt.objects.get(username="other@example.com")
-    assert client.post(f"/admin/axes/accessattempt/{row.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert client.post(f"/admin/axes/accessattempt/{row.pk}/delete/", CONFIRMED).status_code == 302
     assert Client().post("/admin/login/", {"username": "other@example.com", "password": PASSWORD}).status_code == 302

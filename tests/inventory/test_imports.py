@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
+from apps.audit.models import AuditEntry
 from apps.catalog.models import Category, Price, Product, ProductVariant
 from apps.inventory import imports, services
 from apps.inventory.imports import Imported, ImportRefused, import_products
@@ -292,6 +293,34 @@ def test_command_names_every_error_and_fails(tmp_path: Path, capsys: Any) -> Non
         "line 2: kind is 'liquid'; it takes physical or digital.",
         "line 3: price 'x' is not an amount in USD.",
     ]
+
+
+def test_command_leaves_one_entry_in_the_trail(tmp_path: Path) -> None:
+    path = tmp_path / "shelf.csv"
+    path.write_text(HEADER + "A,Mug,,Coffee,physical,1,USD,1\nB,Cup,,Coffee,physical,1,USD,1\n")
+    call_command("import_products", str(path))
+    entry = AuditEntry.objects.get()
+    assert (entry.actor, entry.source, entry.action) == (None, "command", "imported")
+    assert (entry.object_type, entry.object_id, entry.object_name) == ("catalog.product", "", "shelf.csv")
+    by, _, told = entry.detail.partition(" of the machine. ")
+    assert by.startswith("import_products, by ")
+    assert told == "2 created, 0 updated, 0 unchanged."
+    path.write_text(HEADER + "A,Mug,,Coffee,liquid,1,USD,1\n")
+    with pytest.raises(CommandError):
+        call_command("import_products", str(path))
+    assert AuditEntry.objects.count() == 1
+
+
+def test_import_that_cannot_be_kept_in_the_trail_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "shelf.csv"
+    path.write_text(HEADER + "A,Mug,,Coffee,physical,1,USD,1\n")
+    monkeypatch.setattr(command, "record_command", dies)
+    with pytest.raises(KeyboardInterrupt):
+        call_command("import_products", str(path))
+    assert Product.objects.count() == 0
 
 
 def test_command_draws_a_bar_on_a_terminal_alone(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:

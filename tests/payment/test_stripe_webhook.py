@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
 
+from apps.audit.models import AuditEntry
 from apps.payment.gateway import secret_fingerprint
 from apps.payment.models import CheckRun, StripeWebhookEvent, StripeWebhookSecret
 from apps.payment.services.endpoints import check_endpoint, check_if_due, own_address
@@ -135,6 +137,37 @@ def test_ensure_updates_the_endpoint_that_is_there(box: Sandbox, address: str) -
     assert (now["id"], now["status"], now["enabled_events"]) == (made["id"], "enabled", sorted(HANDLERS))
 
 
+def test_what_ensure_did_is_in_the_trail_without_the_secret(box: Sandbox) -> None:
+    said = run("ensure")
+    [endpoint] = endpoints(box)
+    created = AuditEntry.objects.get()
+    assert (created.actor, created.source, created.action) == (None, "command", "created")
+    assert (created.object_type, created.object_id) == ("payment.webhookendpoint", endpoint["id"])
+    assert (created.object_name, created.before) == (URL, {})
+    assert created.after == {"enabled": True, "api_version": VERSION, "types": sorted(HANDLERS)}
+    assert created.detail.startswith("stripe_webhook ensure, by ")
+    secret = re.search(r"whsec_\w+", said)
+    assert secret is not None
+    assert not any(secret[0] in str(value) for value in vars(created).values())
+    run("ensure")
+    assert AuditEntry.objects.count() == 1, "nothing was changed"
+    box.post(f"/v1/webhook_endpoints/{endpoint['id']}", disabled="true")
+    run("ensure")
+    updated = AuditEntry.objects.latest("pk")
+    assert (updated.action, updated.before, updated.after) == ("updated", {"enabled": False}, {"enabled": True})
+
+
+def test_secret_is_shown_where_there_are_no_tables_yet(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_such_table(*_: Any, **__: Any) -> None:
+        raise OperationalError("no such table: audit_auditentry")
+
+    monkeypatch.setattr("apps.payment.management.commands.stripe_webhook.record_command", no_such_table)
+    err, out = StringIO(), StringIO()
+    call_command("stripe_webhook", "ensure", stdout=out, stderr=err)
+    assert re.search(r"^STRIPE_WEBHOOK_SECRET=whsec_\w+$", out.getvalue(), re.MULTILINE)
+    assert err.getvalue() == "The audit trail does not have it: the database is not ready.\n"
+
+
 def test_another_version_stays_beside_the_new_endpoint_and_is_named(box: Sandbox) -> None:
     old = make(box, api_version="2024-06-20")
 
@@ -237,6 +270,7 @@ def test_events_that_did_not_arrive_are_counted_until_they_are_here(box: Sandbox
     run("ensure")
     box.control("drop", types=["*"])
     box.post("/v1/payment_intents", amount="500", currency="usd", payment_method="pm_card_visa", confirm="true")
+    box.control("advance", seconds=10)  # the charge is booked a second later, with an event of its own
     sent = [event for event in box.events() if event["type"] in HANDLERS]
     assert len(sent) >= 2
 

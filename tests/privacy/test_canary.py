@@ -111,6 +111,7 @@ def put_back(backup: Tables) -> None:
         cursor.execute(CLOSE[connection.vendor])
 
 
+@pytest.mark.thorough
 def test_search_finds_what_one_part_forgot_to_forget(
     stripe_sandbox: Stripe, track: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +138,7 @@ def test_search_finds_what_one_part_forgot_to_forget(
     assert found_in_database() == KEPT_BY_LAW
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("guard", ["known by its names", "trimmed before it is read"])
 def test_late_events_would_bring_the_person_back(
     stripe_sandbox: Stripe, track: object, monkeypatch: pytest.MonkeyPatch, guard: str

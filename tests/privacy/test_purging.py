@@ -39,6 +39,7 @@ from tests.privacy.search import found_in_database
 from tests.support.ageing import age
 from tests.support.orders import make_order, make_refund
 from tests.support.shop import Stripe
+from tests.support.staff import CONFIRMED
 
 pytestmark = pytest.mark.django_db
 
@@ -240,6 +241,9 @@ def test_nobody_purges_in_the_admin(label: str, old: Order) -> None:
     model = {"order": Order, "payment": Payment, "refund": Refund, "document": Document}[label.split("/")[1]]
     pk = model.objects.values_list("pk", flat=True).first()
     before = held()
-    assert client.post(f"/admin/{label}/{pk}/delete/", {"post": "yes"}).status_code == 403
-    client.post(f"/admin/{label}/", {"action": "delete_selected", "_selected_action": [pk], "post": "yes"})
+    assert client.post(f"/admin/{label}/{pk}/delete/", CONFIRMED).status_code == 403
+    client.post(
+        f"/admin/{label}/",
+        {"action": "delete_selected", "_selected_action": [pk], **CONFIRMED},
+    )
     assert held() == before

@@ -151,7 +151,11 @@ def test_statements_do_not_grow_with_the_tables(django_assert_num_queries: Any) 
 
 @pytest.mark.postgres
 def test_every_statement_is_answered_by_an_index() -> None:
-    """With sequential scans made dear, none is left but of the cases, which are few, and of the checks."""
+    """With sequential scans made dear, none is left but of cases and variants, which are few.
+
+    An index of variants that are sold out would have to change with every sale.
+    """
+    few = ("payment_attentioncase", "catalog_productvariant")
     make_variant()
     with CaptureQueriesContext(connection) as captured:
         list(metrics.read())
@@ -161,7 +165,8 @@ def test_every_statement_is_answered_by_an_index() -> None:
             for query in captured.captured_queries:
                 cursor.execute("EXPLAIN " + query["sql"])
                 plan = "\n".join(row[0] for row in cursor.fetchall())
-                assert "Seq Scan" not in plan or "payment_attentioncase" in plan, (query["sql"], plan)
+                scanned = re.findall(r"Seq Scan on (\w+)", plan)
+                assert set(scanned) <= set(few), (query["sql"], plan)
         finally:
             cursor.execute("RESET enable_seqscan")
 

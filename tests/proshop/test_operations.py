@@ -15,12 +15,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.audit.models import AuditEntry
 from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.outbox.models import Delivery
 from apps.payment.models import Payment, StripeWebhookEvent
 from proshop import work
 from tests.support.shop import Shop, Stripe, deliver, make_variant
+from tests.support.staff import CONFIRMED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -154,10 +156,19 @@ def test_process_events_replays_what_a_person_names(shop: Shop, stripe_sandbox: 
     StripeWebhookEvent.objects.update(state="dead", reason="its handler failed every time")
     call_command("process_events", "--dead")
     assert "evt_x" in capsys.readouterr().out
-    assert StripeWebhookEvent.objects.get().state == "due"
+    event = StripeWebhookEvent.objects.get()
+    assert event.state == "due"
+    entry = AuditEntry.objects.get()
+    assert (entry.source, entry.action, entry.object_type) == ("command", "replay", "payment.stripewebhookevent")
+    assert (entry.object_id, entry.before["state"], entry.after["state"]) == (str(event.pk), "dead", "due")
+    assert entry.detail.startswith("process_events, by ")
     call_command("process_events", "--event", "evt_x")
     call_command("process_events", "--failed")
     assert StripeWebhookEvent.objects.get().attempts == 1
+    assert AuditEntry.objects.count() == 3
+    StripeWebhookEvent.objects.update(state="done")
+    call_command("process_events", "--event", "evt_x")
+    assert AuditEntry.objects.count() == 3, "what is done stays done"
 
 
 @pytest.fixture
@@ -192,7 +203,7 @@ def test_money_cannot_be_added_changed_or_deleted_by_hand(staff: Client, model: 
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
     row = model.objects.first()
     assert staff.get(reverse(f"{name}_add")).status_code == 403
-    assert staff.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert staff.post(reverse(f"{name}_delete", args=[row.pk]), CONFIRMED).status_code == 403
     assert staff.post(reverse(f"{name}_change", args=[row.pk]), {"status": "x"}).status_code == 403
     assert model.objects.filter(pk=row.pk).exists()
 

@@ -42,6 +42,12 @@ def of_erased(column: str) -> Exists:
     return Exists(ErasedName.objects.filter(name=OuterRef(column)))
 
 
+def of_erased_in_sql(column: str) -> str:
+    """The same for a statement that is written by hand."""
+    table = ErasedName._meta.db_table
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {table}.name = {column})"  # noqa: S608 - names of the models' own
+
+
 def remember(erasure: Erasure, names: Iterable[str]) -> None:
     """Have whatever goes by these names known from now on. Running it again changes nothing."""
     ErasedName.objects.bulk_create(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, Subquery
 from django.utils import timezone
 
 from apps.payment.models import CheckRun
@@ -24,6 +25,15 @@ class AlreadyRunning(Exception):
 def last_run(kind: str) -> CheckRun | None:
     """The newest run that came to an end, well or not."""
     return CheckRun.objects.filter(kind=kind, finished_at__isnull=False).order_by("-started_at").first()
+
+
+def last_runs(kinds: Iterable[str]) -> dict[str, CheckRun]:
+    """The newest run of each of these kinds that came to an end. One statement, whatever their number."""
+    ended = CheckRun.objects.filter(finished_at__isnull=False).order_by("-started_at")
+    newest = Q(pk__in=[])
+    for kind in kinds:
+        newest |= Q(pk=Subquery(ended.filter(kind=kind).values("pk")[:1]))
+    return {run.kind: run for run in CheckRun.objects.filter(newest)}
 
 
 def last_good_run(kind: str) -> CheckRun | None:

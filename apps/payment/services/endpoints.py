@@ -38,11 +38,12 @@ class UnfitAddress(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """What became of the endpoint. `beside` are others that send to the same address."""
+    """What became of the endpoint. `beside` are others that send to the same address, `before` is how it was."""
 
     endpoint: WebhookEndpoint
     action: str
     beside: list[WebhookEndpoint]
+    before: WebhookEndpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,14 @@ def ensure_endpoint(url: str) -> Ensured:
     """
     _refuse_unfit(url)
     present = _at(url)
-    endpoint = _fitting(present)
+    endpoint = before = _fitting(present)
     if endpoint is None:
         endpoint, action = _create(url), "created"
     elif not endpoint.enabled or list(endpoint.types) != wanted_types():
         endpoint, action = gateway.update_webhook_endpoint(endpoint.id, types=wanted_types()), "updated"
     else:
         action = "unchanged"
-    return Ensured(endpoint, action, [other for other in present if other.id != endpoint.id])
+    return Ensured(endpoint, action, [other for other in present if other.id != endpoint.id], before)
 
 
 def check_endpoint(url: str) -> Report:

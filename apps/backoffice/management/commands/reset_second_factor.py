@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.audit.models import AuditEntry
-from apps.audit.services import record
+from apps.audit.services import record_command
 from apps.backoffice.second_factor.services import reset
 
 
@@ -26,14 +24,5 @@ class Command(BaseCommand):
             raise CommandError("No member of staff has this address. Nothing was changed.")
         with transaction.atomic():
             reset(user)
-            detail = f"reset_second_factor, by {_account()} of the machine"
-            record(None, "second factor reset", user, source=AuditEntry.Source.COMMAND, detail=detail)
+            record_command("reset_second_factor", "second factor reset", user)
         self.stdout.write(f"{user.email} sets up another second factor at the next sign-in.")
-
-
-def _account() -> str:
-    """Who is at the command line, as far as the machine knows."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "an account without a name"

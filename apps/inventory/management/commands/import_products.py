@@ -10,7 +10,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.inventory.imports import COLUMNS, ImportRefused, import_products
+from apps.audit.services import Thing, record_command
+from apps.inventory.imports import COLUMNS, Imported, ImportRefused, import_products
 
 BAR_FROM_LINES = 2000
 BAR_WIDTH = 40
@@ -26,12 +27,16 @@ class Command(BaseCommand):
         path: Path = options["file"]
         lines = _lines(path) if sys.stderr.isatty() else 0
         try:
-            done = import_products(path, progress=self._bar(lines) if lines >= BAR_FROM_LINES else lambda line: None)
+            done = import_products(
+                path,
+                progress=self._bar(lines) if lines >= BAR_FROM_LINES else lambda line: None,
+                before_commit=lambda done: _keep(path, done),
+            )
         except ImportRefused as refused:
             for error in refused.errors:
                 self.stderr.write(error)
             raise CommandError("Nothing was imported.") from None
-        self.stdout.write(f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged.")
+        self.stdout.write(_sentence(done))
 
     def _bar(self, lines: int) -> Callable[[int], None]:
         """Draws how far the reading is, a hundred times at most."""
@@ -45,6 +50,15 @@ class Command(BaseCommand):
             self.stderr.write(bar, style_func=str, ending="\nwriting\n" if line == lines else "")
 
         return show
+
+
+def _keep(path: Path, done: Imported) -> None:
+    """One entry in the audit trail, in the import's own transaction."""
+    record_command("import_products", "imported", Thing("catalog.product", name=path.name), told=_sentence(done))
+
+
+def _sentence(done: Imported) -> str:
+    return f"{done.created} created, {done.updated} updated, {done.unchanged} unchanged."
 
 
 def _lines(path: Path) -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import transaction
 
+from apps.audit.images import image_of, stored_image_of
+from apps.audit.services import record_command
 from apps.payment.models import StripeWebhookEvent
 from apps.payment.webhooks import inbox
 
@@ -29,10 +32,19 @@ class Command(BaseCommand):
         else:
             events = events.filter(state__in=StripeWebhookEvent.WAITING, attempts__gt=0)
         chosen = list(events.values_list("stripe_id", flat=True))
-        inbox.replay(StripeWebhookEvent.objects.filter(stripe_id__in=chosen))
+        for stripe_id in chosen:
+            _replay(stripe_id)
         for stripe_id in chosen:
             inbox.process(stripe_id)
             event = StripeWebhookEvent.objects.get(stripe_id=stripe_id)
             self.stdout.write(f"{event.stripe_id} {event.type}: {event.state} {event.reason}".rstrip())
         if not chosen:
             self.stdout.write("There is no such event.")
+
+
+def _replay(stripe_id: str) -> None:
+    """Make one due; what is done stays done, and only what changed is kept in the trail."""
+    with transaction.atomic():
+        event = StripeWebhookEvent.objects.select_for_update().get(stripe_id=stripe_id)
+        if inbox.replay(StripeWebhookEvent.objects.filter(pk=event.pk)):
+            record_command("process_events", "replay", event, image_of(event), stored_image_of(event))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.audit.models import AuditEntry
+from apps.audit.services import account
 from apps.common.errors import DomainError, InvalidInput, NotFound
 from apps.common.money import InvalidAmount, Money, to_minor
 from apps.payment.models import Payment, Refund
@@ -55,7 +55,7 @@ class Command(BaseCommand):
                 source=Refund.Source.COMMAND,
                 unless_equal_within=within,
                 where=AuditEntry.Source.COMMAND,
-                detail=f"stripe_refund, by {_account()} of the machine",
+                detail=f"stripe_refund, by {account()} of the machine",
             )
             refund = carry_out(refund)
         except EqualRefund as refusal:
@@ -99,14 +99,6 @@ class Command(BaseCommand):
             )
         else:
             self.stdout.write(f"Stripe did not answer; pending: {what}. `manage.py work` goes on with it.")
-
-
-def _account() -> str:
-    """Who is at the command line, as far as the machine knows; a container may know nobody."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "an account without a name"
 
 
 def _find(payment_id: int | None, intent_id: str | None) -> Payment:

@@ -11,9 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.timesince import timesince
 
+from apps.audit.services import Thing, record_command
 from apps.payment.checks import check_setup
 from apps.payment.gateway import StripeRefused, StripeUnavailable, WebhookEndpoint, list_webhook_endpoints
 from apps.payment.services.endpoints import (
@@ -55,7 +57,9 @@ class Command(BaseCommand):
             if options["part"] == "list":
                 self._list(list_webhook_endpoints())
             elif options["part"] == "ensure":
-                self._tell(ensure_endpoint(options["url"] or own_address()))
+                ensured = ensure_endpoint(options["url"] or own_address())
+                self._tell(ensured)  # first of all: a new endpoint's secret is shown this once
+                self._keep(ensured)
             else:
                 self._report(check_endpoint(options["url"] or own_address()), as_json=options["json"])
         except UnfitAddress as reason:
@@ -100,6 +104,17 @@ class Command(BaseCommand):
                 "at Stripe once `stripe_webhook check` shows that the new secret verifies, then its secret from .env."
             )
 
+    def _keep(self, ensured: Ensured) -> None:
+        if ensured.action == "unchanged":
+            return
+        endpoint = ensured.endpoint
+        thing = Thing("payment.webhookendpoint", endpoint.id, endpoint.url)
+        before = _image_of(ensured.before) if ensured.before else {}
+        try:
+            record_command("stripe_webhook ensure", ensured.action, thing, before, _image_of(endpoint))
+        except DatabaseError:  # a shop that is being set up makes its endpoint before its tables
+            self.stderr.write("The audit trail does not have it: the database is not ready.")
+
     def _report(self, report: Report, *, as_json: bool) -> None:
         if as_json:
             told = asdict(report)
@@ -136,6 +151,10 @@ class Command(BaseCommand):
         for row in rows:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             self.stdout.write("  ".join(cells).rstrip())
+
+
+def _image_of(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    return {"enabled": endpoint.enabled, "api_version": endpoint.api_version, "types": list(endpoint.types)}
 
 
 def _ago(moment: datetime | None) -> str:
