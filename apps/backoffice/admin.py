@@ -145,6 +145,7 @@ class CaseAdmin(AttentionCaseAdmin):
 class BalanceEntryAdmin(MajorUnits, ReadOnlyAdmin):
     """What Stripe booked, in the currency that the account settles in."""
 
+    empty_text = "The worker reads Stripe's balance once an hour; money that came shows up here with its fee."
     list_display = ("created", "kind", "payment", "booked", "charged_fee", "left", "currency", "payout_id")
     list_filter = (("payment", admin.EmptyFieldListFilter), "created")
     search_fields = (
@@ -163,6 +164,7 @@ class BalanceEntryAdmin(MajorUnits, ReadOnlyAdmin):
 class SecondFactorAdmin(ReadOnlyAdmin):
     """Who has set up a second factor. Deleting one lets its owner set up another at the next sign-in."""
 
+    empty_text = "Nobody has set one up yet. Where it is asked for, everybody does at the next sign-in."
     list_display = ("user", "confirmed", "created_at", "last_used_at")
     search_fields = ("user__email__istartswith",)
     list_select_related = ("user",)
@@ -182,6 +184,7 @@ class SecondFactorAdmin(ReadOnlyAdmin):
 class SignInsAdmin(ReadOnlyAdmin):
     """The log of sign-ins; it goes after 90 days."""
 
+    empty_text = "Nothing of the kind happened in the last 90 days, or rate limits are off and nothing was kept."
     list_display = ("attempt_time", "username", "ip_address", "path_info", "user_agent")
     list_filter = ("attempt_time",)
     search_fields = ("username__istartswith", "ip_address__exact")
@@ -197,6 +200,7 @@ admin.site.register(AccessFailureLog, SignInsAdmin)
 class LockedOutAdmin(SignInsAdmin):
     """Wrong passwords since the last right one. Deleting a row lets the person try again at once."""
 
+    empty_text = "Nobody is locked out."
     list_display = ("attempt_time", "username", "ip_address", "failures_since_start", "user_agent")
     fields = (*SignInsAdmin.fields, "failures_since_start")  # type: ignore[assignment]
 

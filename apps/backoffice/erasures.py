@@ -71,6 +71,7 @@ class ErasureAdmin(ReadOnlyAdmin):
     fields = ("pseudonym", "state", "asked_for", "started_at", "finished_at", "waits_for", "attempts", "due_at")
     readonly_fields = ("state", "asked_for", "waits_for")
     actions_list = ("forget",)
+    empty_text = "Nobody was forgotten yet. Forget a person, at the top of this page, shows first what is held of them."
 
     @admin.display(description="state")
     def state(self, erasure: Erasure) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -54,6 +55,10 @@ class OrderPages(OrderAdmin):
         useless = {f"orders_order_{name}" for name in _useless(order)}
         return [step for step in found if step.action_name not in useless]
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponseBase:
+        """What happened to an order stands in its timeline."""
+        return redirect("admin:orders_order_timeline", object_id)
+
     def has_cancel_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("orders.change_order"))
 
@@ -86,7 +91,7 @@ class OrderPages(OrderAdmin):
 
     def _send_again(self, request: HttpRequest, order: Order, mails: QuerySet[Mail]) -> None:
         chosen = request.POST.get("mail", "")
-        mail = mails.filter(pk=int(chosen)).first() if chosen.isascii() and chosen.isdigit() else None
+        mail = mails.filter(pk=int(chosen)).first() if re.fullmatch(r"\d{1,18}", chosen, re.ASCII) else None
         if mail is None:
             messages.error(request, "This e-mail is not one of this order's. Nothing was sent.")
         elif send_again(Mail.objects.filter(pk=mail.pk)):

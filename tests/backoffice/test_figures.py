@@ -260,9 +260,9 @@ def test_dashboard_itself_takes_this_many_statements() -> None:
             dashboard(user, NOW)
         return len(found)
 
-    assert statements() == 20
+    assert statements() == 18
     for number in range(30):
         AttentionCase.objects.create(
             payment=Payment.objects.latest("pk"), kind="late", object_id=str(number), detail=""
         )
-    assert statements() == 22
+    assert statements() == 20

@@ -232,3 +232,22 @@ def test_order_that_is_not_there_has_no_story() -> None:
     client = owner()
     assert client.get(f"{ORDERS}999/timeline/").status_code == 404
     assert client.get(f"{ORDERS}x/cancel/").status_code == 404
+
+
+def test_address_is_read_line_by_line_and_an_orders_history_is_its_timeline() -> None:
+    books = Books(0, timezone.now())
+    order = books.order("USD", 1000, at=books.now)
+    address = {"name": "Ada <b>L</b>", "line1": "1 Main St", "postal_code": "75001", "city": "Paris", "country": "FR"}
+    Order.objects.filter(pk=order.pk).update(shipping_address=address)
+    client = owner()
+    shown = client.get(f"{ORDERS}{order.pk}/change/").content.decode()
+    assert "Ada &lt;b&gt;L&lt;/b&gt;<br>1 Main St<br>75001<br>Paris<br>FR" in shown
+    assert client.get(f"{ORDERS}no/such/order/history/", follow=True).status_code == 404
+    answer = client.get(f"{ORDERS}{order.pk}/history/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{ORDERS}{order.pk}/timeline/")
+
+
+def test_mail_that_cannot_be_is_not_sent_again() -> None:
+    order, client = Books(0, timezone.now()).order("USD", 1000, at=timezone.now()), owner()
+    for chosen in ("", "x", "9" * 30, "9" * 5000):
+        assert client.post(f"{ORDERS}{order.pk}/papers/", {"mail": chosen}).status_code == 302

@@ -135,6 +135,7 @@ def test_card_is_saved_at_checkout_and_pays_the_next_order_on_the_site(page: Any
     assert f"To: {email}" in mail_about(shop, f"Your order {number}")
 
 
+@pytest.mark.thorough
 def test_saved_card_that_the_bank_wants_checked(page: Any, shop: Shop) -> None:
     sign_up(page, shop, "checked@example.com", then="/cards/")
     add_card(page, CHECKED)
@@ -160,6 +161,7 @@ def test_saved_card_that_the_bank_wants_checked(page: Any, shop: Shop) -> None:
     assert [status for status, _ in found.attempts] == ["cancelled", "succeeded"]
 
 
+@pytest.mark.thorough
 def test_declined_saved_card_then_a_new_one_that_is_kept(page: Any, shop: Shop) -> None:
     email = "declined@example.com"
     sign_up(page, shop, email)
@@ -190,6 +192,7 @@ def test_declined_saved_card_then_a_new_one_that_is_kept(page: Any, shop: Shop) 
     eventually(lambda: saved_cards(shop, email) == [("0341", True), ("4242", False)])
 
 
+@pytest.mark.thorough
 def test_new_card_that_the_bank_wants_checked(page: Any, shop: Shop) -> None:
     email = "newcheck@example.com"
     sign_up(page, shop, email)
@@ -223,6 +226,7 @@ def check_in_place(page: Any, shop: Shop) -> None:
     page.route(address, lambda route: route.fulfill(body=script, content_type="text/javascript"))
 
 
+@pytest.mark.thorough
 def test_check_that_does_not_leave_the_page(page: Any, shop: Shop) -> None:
     email = "in-place@example.com"
     check_in_place(page, shop)
@@ -244,6 +248,7 @@ def test_check_that_does_not_leave_the_page(page: Any, shop: Shop) -> None:
         eventually(lambda: not shop.rows(CART_SQL, email))
 
 
+@pytest.mark.thorough
 def test_sum_that_changed_meanwhile_is_shown_before_it_is_paid(page: Any, shop: Shop) -> None:
     sign_up(page, shop, "changed@example.com")
     account = Account(page, shop)
@@ -274,6 +279,7 @@ def test_sum_that_changed_meanwhile_is_shown_before_it_is_paid(page: Any, shop: 
     assert books(shop, order_of(page, shop)).payment_status == "paid"
 
 
+@pytest.mark.thorough
 def test_address_that_is_missing_is_asked_for(page: Any, shop: Shop) -> None:
     before = stock(shop)
     sign_up(page, shop, "nowhere@example.com")
@@ -321,6 +327,7 @@ def test_refund_is_asked_for_by_lines_and_granted(page: Any, shop: Shop) -> None
     page.get_by_text("“One is enough.”").wait_for()
 
 
+@pytest.mark.thorough
 def test_refund_of_an_amount_is_turned_down_and_may_be_asked_again(page: Any, shop: Shop) -> None:
     sign_up(page, shop, "turned-down@example.com")
     account = Account(page, shop)
@@ -369,6 +376,7 @@ def test_guest_asks_for_a_refund_from_the_orders_page(page: Any, shop: Shop) -> 
     assert found == [("requested", 1900)]
 
 
+@pytest.mark.thorough
 def test_dispute_is_said_on_the_order(page: Any, shop: Shop) -> None:
     sign_up(page, shop, "disputes@example.com")
     account = Account(page, shop)
@@ -383,6 +391,7 @@ def test_dispute_is_said_on_the_order(page: Any, shop: Shop) -> None:
     assert shop.rows("SELECT 1 FROM payment_refund WHERE payment_id = ?", paid["id"]) == []
 
 
+@pytest.mark.thorough
 def test_without_stripes_script_saved_cards_still_pay(page: Any, shop: Shop) -> None:
     sign_up(page, shop, "noscript@example.com")
     account = Account(page, shop)
@@ -402,7 +411,7 @@ def test_without_stripes_script_saved_cards_still_pay(page: Any, shop: Shop) -> 
     page.get_by_text("Thank you, it is paid.").wait_for()
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.thorough)])
 def test_pages_of_an_account_are_sound(shop: Shop, new_page: Callable[..., Any], width: int) -> None:
     page = new_page(width)
     sign_up(page, shop, f"sound-{width}@example.com", then="/cards/")

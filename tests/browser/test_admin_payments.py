@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import requests
 
+from tests.browser.desk import MUG, buy
 from tests.browser.shop import Shop, eventually
 from tests.browser.steps import stock
 
 pytestmark = pytest.mark.browser
 
 EMAIL, PASSWORD = "owner@example.com", "correct horse battery"
-MUG = "MUG-GREEN"
 PAYMENT = "/admin/payment"
 
 
@@ -39,18 +39,6 @@ def at_desk(shop: Shop, owner: None, new_page: Callable[..., Any]) -> Callable[.
         return page
 
     return sit_down
-
-
-def buy(shop: Shop, quantity: int = 1, method: str = "pm_card_visa") -> dict[str, Any]:
-    """An order of mugs, paid on Stripe's page; the answer of its checkout, with the payment's number."""
-    [(variant,)] = shop.rows("SELECT id FROM catalog_productvariant WHERE sku = ?", MUG)
-    cart = requests.post(f"{shop.url}/api/cart/add/", json={"variant_id": variant, "quantity": quantity}, timeout=20)
-    token = {"X-Cart-Token": cart.json()["token"]}
-    bought = requests.post(f"{shop.url}/api/payment/checkout/", json={}, headers=token, timeout=20).json()
-    shop.sandbox.pay(bought["session_id"], method)
-    paid = "SELECT p.id FROM payment_payment p WHERE stripe_session_id = ? AND status = 'succeeded'"
-    [(number,)] = eventually(lambda: shop.rows(paid, bought["session_id"]))
-    return {**bought, "payment_id": number}
 
 
 def refunds_of(shop: Shop, *payments: dict[str, Any]) -> list[tuple[str, int, str]]:

@@ -8,9 +8,9 @@ from typing import Any
 import pypdfium2
 import pytest
 
+from tests.browser.desk import buy, choose
 from tests.browser.shop import Shop, eventually
 from tests.browser.steps import mail_about
-from tests.browser.test_admin_payments import buy
 
 pytestmark = pytest.mark.browser
 
@@ -39,15 +39,7 @@ def at_desk(shop: Shop, packer: None, new_page: Callable[..., Any]) -> Callable[
     return sit_down
 
 
-def choose(page: Any, step: str) -> None:
-    """A button on the row's page; on a narrow screen it is behind the three dots."""
-    more = page.get_by_text("more_horiz", exact=True)
-    if more.is_visible():
-        more.click()
-    page.get_by_role("link", name=step, exact=True).click()
-
-
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.thorough), 390])
 def test_order_is_shipped_from_its_page(shop: Shop, at_desk: Callable[..., Any], width: int) -> None:
     bought = buy(shop)
     number = bought["order_number"]
@@ -58,7 +50,7 @@ def test_order_is_shipped_from_its_page(shop: Shop, at_desk: Callable[..., Any],
     page.get_by_text("Everything in it leaves the house, and the buyer is told.").wait_for()
     page.get_by_label("Tracking number").fill("1Z 999 AA1")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.get_by_role("button", name="Ship").click()
+    page.get_by_role("button", name="Ship", exact=True).click()
     page.get_by_text(f"{number} was shipped.").wait_for()
     assert shop.rows(sql, number) == [(order, "shipped", "1Z 999 AA1")]
     assert "1Z 999 AA1" in mail_about(shop, f"Your order {number} is on its way")

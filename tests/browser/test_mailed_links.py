@@ -46,6 +46,7 @@ def link_in(message: EmailMessage) -> str:
     return str(link)
 
 
+@pytest.mark.thorough
 def test_guest_whose_debit_failed_pays_by_card_from_the_mail(shop: Shop, new_page: Callable[..., Any]) -> None:
     page = new_page()
     page.goto(f"{shop.url}/")
@@ -94,7 +95,7 @@ def test_invoice_comes_with_the_mail_and_from_the_orders_page(shop: Shop, new_pa
     assert number in text
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.thorough), 390])
 def test_mail_fits_its_window(shop: Shop, new_page: Callable[..., Any], width: int) -> None:
     found = eventually(lambda: [mail for mail in shop.mails() if "Subject: " in mail])
     page = new_page(width)

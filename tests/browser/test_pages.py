@@ -65,7 +65,7 @@ def problems(page: Any) -> dict[str, Any]:
 SOUND = {"headings": 1, "titled": True, "nameless": [], "small": [], "fits": True}
 
 
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.thorough)])
 def test_every_page_is_sound(shop: Shop, new_page: Callable[..., Any], width: int) -> None:
     page = new_page(width)
     for path in PAGES:

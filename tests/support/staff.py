@@ -24,6 +24,9 @@ VIEW = (
     "view_paymentmethod",
 )
 
+CONFIRMED = {"post": "yes", "trail_reason": "Not needed."}
+"""What the page sends that asks whether something is to be deleted."""
+
 
 def staff(*permissions: str, email: str = "staff@example.com") -> Client:
     """Somebody who may see payment's pages, and has these permissions besides."""

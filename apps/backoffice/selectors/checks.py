@@ -1,4 +1,4 @@
-"""The last time that the shop looked at itself, compared itself with Stripe, and looked at its webhook endpoint."""
+"""The last time that the shop looked at itself, compared itself with Stripe, looked at its endpoint and purged."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any
 from django.utils import timezone
 
 from apps.payment.models import CheckRun
-from apps.payment.services.check_runs import last_run
+from apps.payment.services.check_runs import last_runs
 
 Kind = CheckRun.Kind
 STALE_AFTER = timedelta(days=1)
 """A check that did not come to its end for so long is worth a look."""
+
+STALE_AFTER_OF = {Kind.PURGE: timedelta(days=2)}
+"""Where it is another time: the purge begins once a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +35,17 @@ class Check:
             return "never run"
         if not self.run.ok:
             return "not ok"
-        return "ok" if self.run.started_at > timezone.now() - STALE_AFTER else "old"
+        stale_after = STALE_AFTER_OF.get(Kind(self.kind), STALE_AFTER)
+        return "ok" if self.run.started_at > timezone.now() - stale_after else "old"
 
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What the run found, as rows of columns."""
         summary = self.run.summary if self.run else {}
-        return [row for name in ("broken", "differences", "drift") for row in summary.get(name, ())]
+        found = [row for name in ("broken", "differences", "drift") for row in summary.get(name, ())]
+        # What stays after a purge that failed says nothing: why it failed does.
+        stays = summary.get("stays", {}) if self.state != "not ok" else {}
+        return found + [{"why": why, "orders": count} for why, count in sorted(stays.items())]
 
     @property
     def cut_off(self) -> str:
@@ -55,9 +62,16 @@ CHECKS = (
         "manage.py reconcile",
     ),
     (Kind.ENDPOINT, "Webhook endpoint", "Whether Stripe sends what the shop needs.", "manage.py stripe_webhook check"),
+    (
+        Kind.PURGE,
+        "Keeping of records",
+        "Orders go when the years of keeping are over. What is found here are those that stay, and why.",
+        "manage.py purge",
+    ),
 )
 
 
 def checks() -> list[Check]:
-    """Every check with its last run. A statement each."""
-    return [Check(kind, title, meaning, command, last_run(kind)) for kind, title, meaning, command in CHECKS]
+    """Every check with its last run. One statement."""
+    runs = last_runs([kind for kind, *_ in CHECKS])
+    return [Check(kind, title, meaning, command, runs.get(kind)) for kind, title, meaning, command in CHECKS]

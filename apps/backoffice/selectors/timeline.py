@@ -19,6 +19,7 @@ from apps.invoices.models import Document
 from apps.notifications.models import Mail
 from apps.orders.models import Order, OrderTransition
 from apps.payment.models import AttentionCase, Dispute, Payment, PaymentLog, Refund, StripeWebhookEvent
+from apps.payment.services.applying import WITHDRAWN
 
 MOST = 300
 """Of each kind; an order with more has been stormed, and its newest rows tell how it ended."""
@@ -99,11 +100,17 @@ def _refunds(rows: Rows) -> Iterator[Moment]:
         began = f"{refund.get_source_display()}{by}: {refund.reason.replace('_', ' ')}. {refund.description}".strip()
         yield Moment(refund.created_at, "refund", f"Refund of {refund.money} begun", began, _page(refund))
         if refund.decided_at:
-            title = f"Refund of {refund.money} {'rejected' if refund.status == 'rejected' else 'approved'}"
+            title = f"Refund of {refund.money} {_decided(refund)}"
             said = f"{refund.decided_by or ''}: {refund.decision_note}".strip(": ")
             yield Moment(refund.decided_at, "refund", title, said, _page(refund))
         if refund.succeeded_at:
             yield Moment(refund.succeeded_at, "refund", f"Refund of {refund.money} went out", "", _page(refund))
+
+
+def _decided(refund: Refund) -> str:
+    if refund.failure_code == WITHDRAWN:
+        return "withdrawn before Stripe was asked"
+    return "rejected" if refund.status == Refund.Status.REJECTED else "approved"
 
 
 def _disputes(rows: Rows) -> Iterator[Moment]:
