@@ -27,6 +27,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--folder", type=Path, help="where all of it is kept; a second run there goes on")
     result.add_argument("--seconds", type=float, default=10**9, help="no new visit after that; run again to go on")
     result.add_argument("--hits", type=int, default=20, help="deaths at each failpoint (default: 20)")
+    result.add_argument("--echoes", type=int, default=Options.echoes, help="further events per visit (default: 60)")
+    result.add_argument("--block", type=int, default=Options.block, help="echoes between two blows (default: 350)")
+    result.add_argument("--arm-every", type=int, default=Options.arm_every, help="echoes between traps (default: 60)")
     result.add_argument("--background", action="store_true", help="return at once; --status shows how far it is")
     result.add_argument("--status", action="store_true", help="show how far the storm in the folder is")
     return result
@@ -46,6 +49,9 @@ def main(arguments: list[str]) -> int:
         database=options.database,
         broker="none" if options.database == "sqlite" else options.broker,
         hits=options.hits,
+        echoes=options.echoes,
+        block=options.block,
+        arm_every=options.arm_every,
         seconds=options.seconds,
     )
     try:

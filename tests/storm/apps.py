@@ -15,11 +15,15 @@ class StormConfig(AppConfig):
         from django.conf import settings
 
         from apps.accounts.privacy import erasing
-        from apps.payment.services import check_runs
+        from apps.payment.services import balance, check_runs, endpoints
+        from proshop import work
         from tests.storm import failpoints
 
         failpoints.install(settings.STORM_FOLDER)
-        check_runs.SILENT_FOR = timedelta(seconds=20)  # so that a run of reconcile can be killed often
+        check_runs.SILENT_FOR = timedelta(seconds=5)  # so that a run of reconcile can be killed often
+        # What looks at Stripe once an hour is to be killed on its way there as often as all else.
+        work.HOUSEKEEPING_EVERY = 20.0
+        balance.EVERY = endpoints.EVERY = timedelta(seconds=15)
         erasing.LEASE = timedelta(seconds=6)
         if settings.STORM_LEASE_SECONDS:
             shorten_leases(settings.STORM_LEASE_SECONDS)

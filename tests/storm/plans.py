@@ -13,7 +13,7 @@ DEBIT, FAILING_DEBIT = "AT611904300234573201", "AT861904300235473202"
 CARDS = ((VISA, 80), (SECURE, 8), (SLOW_REFUND, 4), (FAILING_REFUND, 4), (DISPUTED, 4))
 DEBITS = ((VISA, 50), (DEBIT, 35), (FAILING_DEBIT, 15))
 WAYS = (("page", 73), ("intent", 19), ("course", 8))
-ENDINGS = (("pay", 90), ("leave", 4), ("cancel", 2), ("expire_and_retry", 2), ("pay_and_cancel", 2))
+ENDINGS = (("pay", 84), ("leave", 4), ("cancel", 6), ("expire_and_retry", 3), ("pay_and_cancel", 3))
 AFTERWARDS = (
     ("nothing", 78),
     ("dashboard_refund", 4),

@@ -37,7 +37,8 @@ class Options:
 
     `count`: distinct events after which it is calm. `echoes`: further events per visit. `block`: echoes between two
     blows of the weather, of which one in `restart_every` restarts a server; `arm_every`: echoes between two traps.
-    `hits`: how often each failpoint is to be hit, and `until_hit` goes on until that is so, up to twice the events.
+    `reconcile_pause`: seconds between two runs of `reconcile` beside all of it. `hits`: how often each failpoint is to
+    be hit, and `until_hit` goes on until that is so, up to twice the events.
     `seconds`: no new visit later. `lease_seconds`: shorter leases than the product's, 0 for its own. `people`: how many
     are forgotten afterwards.
     """
@@ -50,8 +51,9 @@ class Options:
     block: int = 350
     restart_every: int = 8
     hits: int = 20
-    arm_every: int = 120
+    arm_every: int = 60
     echoes: int = 60
+    reconcile_pause: float = 3
     seconds: float = 10**9
     until_hit: bool = True
     lease_seconds: float = 0
@@ -132,7 +134,8 @@ class Storm:
         lately = Lately(world.stripe)
         repeaters = [threading.Thread(target=self._echo_on, args=(Echoes(world, lately), weather)) for _ in range(10)]
         self._echo_wish.release(max(1, self._echoes_ahead()))  # what the run before left
-        for thread in [*threads, *repeaters]:
+        beside = [*repeaters, threading.Thread(target=self._reconcile_on, args=(weather,))]
+        for thread in [*threads, *beside]:
             thread.start()
         self._kept_at = time.monotonic()
         try:
@@ -143,9 +146,8 @@ class Storm:
         finally:
             self._calm.set()
             self._echo_wish.release(len(repeaters))
-            for thread in [*threads, *repeaters]:
+            for thread in [*threads, *beside]:
                 thread.join()
-            weather.settle()
             self._keep(world, weather)
 
     def _until_enough(self, world: World, weather: Weather, threads: list[threading.Thread]) -> None:
@@ -203,10 +205,20 @@ class Storm:
         return int(self.state["visits"] * self.options.echoes - self.state["echoes"])
 
     def _arm(self, number: int) -> None:
-        """Lay one trap more, of those that have to be hit again."""
+        """Lay one trap more, of those that have to be hit again: one of the points that were hit least."""
         wanted = sorted(set(self._points_left()) - self.folder.armed())
         if wanted:
-            self.folder.arm(random.Random(f"{self.options.seed}:arm:{number}").choice(wanted))
+            hits = self.folder.hits()
+            least = min(hits.get(point, 0) for point in wanted)
+            fewest = [point for point in wanted if hits.get(point, 0) == least]
+            self.folder.arm(random.Random(f"{self.options.seed}:arm:{number}").choice(fewest))
+
+    def _reconcile_on(self, weather: Weather) -> None:
+        """The command, over and over beside all that goes on; it dies at failpoints of its own."""
+        while not self._calm.wait(self.options.reconcile_pause):
+            done = weather.crew.manage("reconcile", "--since", "1h", check=False)
+            weather.done["reconcile"] += 1
+            self.folder.note("reconciled", code=done.returncode, said=(done.stdout + done.stderr)[-300:])
 
     def _echo_on(self, echoes: Echoes, weather: Weather) -> None:
         while not self._calm.is_set():
@@ -264,6 +276,7 @@ class Storm:
             "kills": sum(weather.done[name] for name in KILLS),
             "restarts": {name: weather.done[name] for name in ("database_fast", "database_immediate", "broker")},
             "stripe_faults": weather.done["stripe"],
+            "reconciled_beside": weather.done["reconcile"],
             "deaths_at_failpoints": sum(hits.values()),
             "failpoints": {point: hits.get(point, 0) for point in points},
             "visit_ends": self.state["ends"],

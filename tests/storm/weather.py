@@ -34,8 +34,6 @@ def weather(seed: int, block: int, every: int) -> list[str]:
     chance = random.Random(f"{seed}:weather:{block}")
     if block % every == every - 1:
         return [RESTARTS[block // every % len(RESTARTS)]]
-    if block % 4 == 1:
-        return ["reconcile"]
     found = [chance.choice(KILLS)]
     if chance.random() < 0.4:
         found.append("stripe")
@@ -49,7 +47,6 @@ class Weather:
         self.folder, self.seed, self.crew, self.servers, self.stripe = folder, seed, crew, servers, stripe
         self.done: Counter[str] = Counter(folder.state().get("weather", {}))
         self._turn = threading.Lock()
-        self._beside: list[threading.Thread] = []
 
     def after(self, block: int, every: int) -> None:
         chance = random.Random(f"{self.seed}:strike:{block}")
@@ -61,8 +58,6 @@ class Weather:
         behind = "worker" if "worker" in self.crew.commands else "work"
         if what == "stripe":
             self._break_stripe(chance)
-        elif what == "reconcile":
-            self._reconcile_beside()
         elif what == "web_child":
             self.crew.kill_child("web", chance)
         elif what == "web_whole":
@@ -80,22 +75,6 @@ class Weather:
             server.start()
         self.done[what] += 1
         self.folder.note("weather", block=block, fault=what)
-
-    def _reconcile_beside(self) -> None:
-        """The command, beside all that goes on; it may well die at a failpoint."""
-
-        def run() -> None:
-            done = self.crew.manage("reconcile", "--since", "1h", check=False)
-            self.folder.note("reconciled", code=done.returncode, said=(done.stdout + done.stderr)[-300:])
-
-        self._beside = [thread for thread in self._beside if thread.is_alive()]
-        self._beside.append(threading.Thread(target=run))
-        self._beside[-1].start()
-
-    def settle(self) -> None:
-        """Wait for what was begun beside the storm."""
-        for thread in self._beside:
-            thread.join()
 
     def _break_stripe(self, chance: random.Random) -> None:
         kind = chance.choice(STRIPE_FAULTS)
