@@ -4,7 +4,7 @@ PYTHON ?= python3
 help:
 	@$(PYTHON) dev.py --help
 
-setup demo test test-browser lint check lock:
+setup demo test test-browser test-thorough lint check lock:
 	@$(PYTHON) dev.py $@
 
 # make storm COUNT=100000 SEED=1 ARGS=--background
@@ -13,4 +13,4 @@ setup demo test test-browser lint check lock:
 fuzz-events fuzz-api storm bench:
 	@$(PYTHON) dev.py $@ $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-.PHONY: help setup demo test test-browser fuzz-events fuzz-api storm bench lint check lock
+.PHONY: help setup demo test test-browser test-thorough fuzz-events fuzz-api storm bench lint check lock

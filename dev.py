@@ -467,6 +467,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         ("demo", demo, "sandbox, shop and worker on this machine, ready to be tried"),
         ("test", suite, "the whole suite: SQLite, PostgreSQL, browser, Stripe CLI"),
         ("test-browser", suite, "the tests in a real browser alone"),
+        ("test-thorough", suite, "the whole suite with its longest tests, which test leaves out"),
         ("fuzz-events", long_run, "wrong events, validly signed, at the webhook; --count, --seed, --help"),
         ("fuzz-api", long_run, "what its schema allows and what it does not, at every call; --count, --seed, --help"),
         ("storm", long_run, "the whole shop under kills, restarts and faults; --count, --seed, --help"),

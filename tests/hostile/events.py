@@ -99,7 +99,7 @@ class Attack:
         from django.utils import timezone
 
         from apps.payment.models import StripeWebhookEvent
-        from apps.payment.webhooks.inbox import MAX_ATTEMPTS, PARKED_FOR
+        from apps.payment.webhooks.setbacks import MAX_ATTEMPTS, PARKED_FOR
         from tests.support.shop import work
 
         work(mails=False)

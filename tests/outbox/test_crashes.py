@@ -162,6 +162,7 @@ class Unguarded:
         return getattr(connection, name)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(connection.vendor == "postgresql", reason="PostgreSQL refuses row locks outside a transaction")
 def test_control_without_the_transaction_a_death_leaves_half_of_it(
     told: Tables, quiet_day: tuple[dict[str, Any], int], monkeypatch: pytest.MonkeyPatch

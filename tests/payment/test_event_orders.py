@@ -149,6 +149,7 @@ def test_all_5040_orders_end_in_one_state(stripe_sandbox: Stripe) -> None:
     assert (7, 0) in final, "three of ten are sold, and a dispute gives none back"
 
 
+@pytest.mark.thorough
 @pytest.mark.django_db(transaction=True)
 def test_the_walk_finds_what_depends_on_order(stripe_sandbox: Stripe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control: with a ledger that does not sum anew once there is a dispute, the orders no longer agree."""

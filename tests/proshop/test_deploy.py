@@ -111,6 +111,7 @@ def test_no_request_fails_while_servers_end_and_begin(listener: socket.socket) -
     assert stored == set(clients.delivered), "each answered event is stored, and no other"
 
 
+@pytest.mark.thorough
 def test_control_a_server_that_is_killed_fails_requests(listener: socket.socket) -> None:
     make_variant()
     with serve(listener) as only, Clients(listener.getsockname()[1]) as clients:

@@ -93,6 +93,7 @@ def test_checkouts_that_hang_leave_carts_and_webhooks_alone(stripe_sandbox: Stri
     assert Payment.objects.filter(status="pending").exclude(stripe_session_id=None).count() == BUYERS
 
 
+@pytest.mark.thorough
 def test_control_calls_without_a_bound_take_every_thread(stripe_sandbox: Stripe) -> None:
     mug = make_variant("MUG", stock=500)
     with served(STRIPE_CALLS_AT_ONCE="100") as frontend:

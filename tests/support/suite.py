@@ -4,6 +4,8 @@ Every phase runs, whatever became of the one before. Seconds, what was left out 
 come last.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import re
@@ -11,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -27,14 +31,17 @@ def say(text: str) -> None:
 class Phases:
     """Commands run one after the other, with the seconds that each took and pytest's own last lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, thorough: bool = False, keep: bool = False) -> None:
+        """With `keep` what is printed is kept for whoever takes it over."""
+        self.thorough = thorough
+        self.printed: list[str] | None = [] if keep else None
         self.rows: list[tuple[str, float, int]] = []
         self.summaries: list[str] = []
         self.left_out: list[str] = []
 
     def run(self, name: str, command: list[str], **extra: str) -> None:
         """Run one command and pass its output on line by line, keeping pytest's summary for the end."""
-        say(f"\n{name}")
+        self._print(f"\n{name}\n")
         summary = ""
         start = time.monotonic()
         with subprocess.Popen(
@@ -47,13 +54,26 @@ class Phases:
             errors="replace",
         ) as process:
             for line in process.stdout or ():
-                sys.stdout.write(line)
-                sys.stdout.flush()
+                self._print(line)
                 if PYTEST_SUMMARY.fullmatch(COLOUR.sub("", line).strip()):
                     summary = line.rstrip()
         self.rows.append((name, time.monotonic() - start, process.returncode))
         if summary:
             self.summaries.append(summary)
+
+    def take_over(self, other: Phases) -> None:
+        for text in other.printed or ():
+            self._print(text)
+        self.rows += other.rows
+        self.summaries += other.summaries
+        self.left_out += other.left_out
+
+    def _print(self, text: str) -> None:
+        if self.printed is not None:
+            self.printed.append(text)
+            return
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
     def report(self) -> int:
         say("\nSeconds per phase")
@@ -92,21 +112,40 @@ def run_linters(phases: Phases) -> None:
     phases.run("migrations", [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"])
 
 
-def run_tests(phases: Phases) -> None:
+def selected(phases: Phases, markers: str) -> list[str]:
+    """The options that choose tests by their markers, those that are thorough only if they are wanted."""
+    return ["-m", markers if phases.thorough else f"{markers} and not thorough"]
+
+
+def run_tests(phases: Phases, *beside: Callable[[Phases], None]) -> None:
+    """The whole suite, and what runs beside those of its parts that leave room."""
     workers = str(max(2, min(8, os.cpu_count() or 2)))
-    phases.run(
-        "tests on SQLite",
-        pytest("-n", workers, "-m", "not postgres and not browser and not cli and not worker and not storm"),
-    )
+    elsewhere = "not postgres and not browser and not cli and not worker and not storm"
+    if not phases.thorough:
+        elsewhere += " and not race"  # they run on PostgreSQL, where two transactions do overlap
+    phases.run("tests on SQLite", pytest("-n", workers, *selected(phases, elsewhere)))
     phases.run(
         "tests on PostgreSQL",
-        python("tests.support.postgres", *pytest("-m", "(postgres or race) and not browser")),
+        python("tests.support.postgres", *pytest("-n", "2", *selected(phases, "(postgres or race) and not browser"))),
         TEST_DATABASE_URL=os.environ.get("TEST_DATABASE_URL", ""),
     )
-    run_worker_tests(phases)
+    run_beside(phases, run_worker_tests, run_cli_tests, *beside)
     run_storm(phases)
     run_browser_tests(phases)
-    run_cli_tests(phases)
+
+
+def run_beside(phases: Phases, *parts: Callable[[Phases], None]) -> None:
+    """Parts that use one core each and wait a good deal, at once. What each prints comes whole, when all have ended."""
+    with ThreadPoolExecutor(len(parts)) as pool:
+        found = list(pool.map(_apart, parts))
+    for apart in found:
+        phases.take_over(apart)
+
+
+def _apart(part: Callable[[Phases], None]) -> Phases:
+    apart = Phases(keep=True)
+    part(apart)
+    return apart
 
 
 def run_worker_tests(phases: Phases) -> None:
@@ -122,14 +161,14 @@ def run_worker_tests(phases: Phases) -> None:
 
 def run_storm(phases: Phases) -> None:
     if os.name == "posix":
-        phases.run("storm", pytest("-n", "2", "--dist", "loadgroup", "-m", "storm", "tests/storm"))
+        phases.run("storm", pytest("-n", "2", "--dist", "loadgroup", "tests/storm", *selected(phases, "storm")))
     else:
         phases.left_out.append("the storm (it kills processes by signals, which Windows does not have)")
 
 
 def run_browser_tests(phases: Phases) -> None:
     if any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")):
-        phases.run("tests in the browser", pytest("-n", "2", "--dist", "loadfile", "-m", "browser"))
+        phases.run("tests in the browser", pytest("-n", "2", "--dist", "loadfile", *selected(phases, "browser")))
     else:
         phases.left_out.append("browser tests (no chromium found)")
 
@@ -141,11 +180,16 @@ def run_cli_tests(phases: Phases) -> None:
         phases.left_out.append("tests with the Stripe CLI (it comes from npm, and npm is not installed)")
 
 
+def run_linters_and_tests(phases: Phases) -> None:
+    run_tests(phases, run_linters)
+
+
 COMMANDS = {
-    "lint": (run_linters,),
-    "test": (run_tests,),
-    "test-browser": (run_browser_tests,),
-    "check": (run_linters, run_tests),
+    "lint": run_linters,
+    "test": run_tests,
+    "test-browser": run_browser_tests,
+    "test-thorough": run_tests,
+    "check": run_linters_and_tests,
 }
 
 
@@ -154,11 +198,10 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--set-up-seconds", type=float, default=0.0)
     options = parser.parse_args()
-    phases = Phases()
+    phases = Phases(thorough=options.command in ("test-browser", "test-thorough"))
     phases.rows.append(("set-up", options.set_up_seconds, 0))
     try:
-        for run_phases in COMMANDS[options.command]:
-            run_phases(phases)
+        COMMANDS[options.command](phases)
     except KeyboardInterrupt:
         return 130
     return phases.report()

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 
@@ -60,6 +62,7 @@ def test_page_makes_an_app_that_gives_each_key_once(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.thorough
 def test_keys_come_from_the_subscriber_alone(tmp_path: Path) -> None:
     """Control: without the lines in `proshop/wiring.py` the page's test fails."""
     build(tmp_path)

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -61,14 +62,14 @@ def test_what_cannot_run_here_is_left_out_and_said(monkeypatch: pytest.MonkeyPat
     suite.run_tests(phases)
 
     assert selections == [
-        "not postgres and not browser and not cli and not worker and not storm",
-        "(postgres or race) and not browser",
-        "tests/storm",
+        "not postgres and not browser and not cli and not worker and not storm and not race and not thorough",
+        "(postgres or race) and not browser and not thorough",
+        "storm and not thorough",
     ]
     assert phases.left_out == [
         "tests with workers (TEST_BROKER_URLS names no broker)",
-        "browser tests (no chromium found)",
         "tests with the Stripe CLI (it comes from npm, and npm is not installed)",
+        "browser tests (no chromium found)",
     ]
 
 
@@ -81,5 +82,30 @@ def test_everything_runs_where_brokers_chromium_and_npm_are(
 
     suite.run_tests(phases)
 
-    assert selections[2:] == ["worker", "tests/storm", "browser", "cli"]
+    # Workers and the Stripe CLI run at once, in any order.
+    assert [*sorted(selections[2:4]), *selections[4:]] == [
+        *("cli", "worker", "storm and not thorough"),
+        "browser and not thorough",
+    ]
     assert phases.left_out == []
+    selections.clear()
+    suite.run_tests(suite.Phases(thorough=True))
+    assert [selections[0], selections[-1]] == [
+        "not postgres and not browser and not cli and not worker and not storm",
+        "browser",
+    ]
+
+
+def test_parts_that_run_at_once_print_one_after_the_other(capfd: pytest.CaptureFixture[str]) -> None:
+    phases = suite.Phases()
+
+    def part(name: str, wait: float) -> Callable[[suite.Phases], None]:
+        said = f"import time; print('{name} begins', flush=True); time.sleep({wait}); print('{name} ends')"
+        return lambda apart: apart.run(name, script(said))
+
+    suite.run_beside(phases, part("slow", 0.6), part("quick", 0.0))
+    assert capfd.readouterr().out.split("\n") == [
+        *("", "slow", "slow begins", "slow ends"),
+        *("", "quick", "quick begins", "quick ends", ""),
+    ]
+    assert [(name, code) for name, _, code in phases.rows] == [("slow", 0), ("quick", 0)]

@@ -14,7 +14,7 @@ from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.outbox.models import Delivery
 from apps.payment.models import StripeWebhookEvent
-from apps.payment.webhooks import inbox
+from apps.payment.webhooks import inbox, setbacks
 from proshop import celery, waking
 from tests.proshop.test_work_process import queue_mails, states
 from tests.support.processes import SlowMailServer, eventually
@@ -99,7 +99,7 @@ def test_poison_is_given_up_with_its_traceback_while_the_rest_goes_on(broker: st
     start_worker()
     eventually(lambda: event_states() == {"due": 1, "ignored": 20})
     StripeWebhookEvent.objects.filter(stripe_id="evt_bad").update(
-        attempts=inbox.MAX_ATTEMPTS - 1, due_at=timezone.now(), lease_until=None
+        attempts=setbacks.MAX_ATTEMPTS - 1, due_at=timezone.now(), lease_until=None
     )
     eventually(lambda: event_states() == {"dead": 1, "ignored": 20})
     assert "KeyError" in StripeWebhookEvent.objects.get(state="dead").last_error
