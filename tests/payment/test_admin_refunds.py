@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.catalog.models import ProductVariant
@@ -16,6 +18,7 @@ from apps.orders.models import Order
 from apps.payment import gateway
 from apps.payment.models import Payment, PaymentLog, Refund
 from apps.payment.services.giving_back import offers_of
+from apps.payment.services.refunds import HEAD_START
 from tests.support.shop import Shop, Stripe, in_parallel, make_variant, work
 from tests.support.staff import hidden, hidden_fields, history, owner, staff, text_of, told
 
@@ -241,7 +244,8 @@ def test_time_that_is_over_leaves_the_rest_to_work(
     page = hidden(select(client, *payments), "page")
     assert [row[1] for row in results(confirm(client, page, dict.fromkeys(payments, "10.00")))] == ["pending"] * 2
     assert stripe_sandbox.sandbox.objects("refund") == []
-    work()
+    with time_machine.travel(timezone.now() + HEAD_START):
+        work()
     assert [row[2] for row in rows_of_refunds()] == ["succeeded"] * 2
 
 

@@ -685,7 +685,7 @@ def test_what_stripe_does_not_have_is_left(shop: Shop, mug: ProductVariant, stri
     shop.add(mug)
     bought = shop.buy(stripe_sandbox)
     intend_refund(payment=Payment.objects.get(), wish=RefundWish(amount=100), source=Refund.Source.STAFF)
-    work()
+    carry_out(Refund.objects.get())
     stripe_sandbox.sandbox.control("reset")
     report = reconcile()
     assert [(d.kind, d.object_id, d.outcome) for d in report.differences] == [

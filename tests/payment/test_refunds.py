@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import Permission
 from django.db import transaction
 from django.utils import timezone
@@ -17,10 +18,10 @@ from apps.orders.models import Order
 from apps.outbox.models import Delivery
 from apps.payment import gateway
 from apps.payment.models import AttentionCase, Payment, PaymentLog, Refund
-from apps.payment.services import refunds
+from apps.payment.services import carrying_out, refunds
 from apps.payment.services.carrying_out import carry_out, finish_refunds
 from apps.payment.services.ledger import apply_refund
-from apps.payment.services.refunds import RefundWish, intend_refund
+from apps.payment.services.refunds import HEAD_START, RefundWish, intend_refund
 from tests.support.shop import Shop, Stripe, deliver, make_user, make_variant, work
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]
@@ -398,8 +399,26 @@ def test_refund_that_a_crash_cut_off_is_carried_out_once(paid: Any, staff: Shop,
         },
     }
     gateway.create_refund(params, idempotency_key=refund.idempotency_key)
-    work()
+    with time_machine.travel(timezone.now() + HEAD_START):
+        work()
     assert (Refund.objects.get().status, len(stripe_sandbox.sandbox.objects("refund"))) == ("succeeded", 1)
+
+
+def test_work_leaves_a_new_refund_to_whoever_wrote_it(paid: Any, stripe_sandbox: Stripe) -> None:
+    """Otherwise it might be faster, and staff would read that Stripe has not answered yet."""
+    written = intend_refund(payment=Payment.objects.get(), wish=RefundWish(amount=700), source=Refund.Source.STAFF)
+    with time_machine.travel(timezone.now() + HEAD_START - timedelta(seconds=5)):
+        work()
+        assert (Refund.objects.get().status, stripe_sandbox.sandbox.objects("refund")) == ("pending", [])
+        assert carry_out(written).status == "succeeded"
+    assert len(stripe_sandbox.sandbox.objects("refund")) == 1
+
+
+def test_of_two_who_carry_out_a_new_refund_one_asks_stripe(paid: Any, stripe_sandbox: Stripe) -> None:
+    refund = intend_refund(payment=Payment.objects.get(), wish=RefundWish(amount=700), source=Refund.Source.STAFF)
+    assert carrying_out._take(refund)
+    assert carry_out(Refund.objects.get()).status == "pending"
+    assert stripe_sandbox.sandbox.objects("refund") == []
 
 
 def test_key_that_stripe_has_forgotten_is_not_used_blindly(paid: Any, stripe_sandbox: Stripe) -> None:

@@ -94,10 +94,10 @@ def _due() -> Any:
 
 
 def _take(refund: Refund) -> bool:
-    """Whether this process is the one to ask. A key that Stripe may have forgotten is not used again blindly."""
+    """Whether this process is the one to ask: the first one, or one that comes when it is due again."""
     now = timezone.now()
     free = Refund.objects.filter(pk=refund.pk, status=Refund.Status.PENDING, stripe_refund_id=None).filter(
-        Q(next_try_at=None) | Q(next_try_at__lte=now)
+        Q(tries=0) | Q(next_try_at=None) | Q(next_try_at__lte=now)
     )
     taken = free.update(
         next_try_at=now + IN_HAND, tries=F("tries") + 1, key_used_at=Coalesce("key_used_at", Value(now))

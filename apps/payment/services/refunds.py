@@ -32,6 +32,9 @@ from apps.payment.services.attempts import lock_payment, write_log
 
 S = Refund.Status
 
+HEAD_START = timedelta(seconds=15)
+"""How long an intended refund is left to whoever wrote it, to ask Stripe and show the outcome, before `work` does."""
+
 
 class NotRefundable(Conflict):
     code = "not_refundable"
@@ -253,6 +256,7 @@ def _write(
         source=source,
         requested_by=by,
         idempotency_key=f"{reference}-1",
+        next_try_at=timezone.now() + HEAD_START if status == S.PENDING else None,
     )
     RefundItem.objects.bulk_create(
         RefundItem(refund=refund, order_item_id=line.order_item_id, quantity=line.quantity, restock=line.restock)
@@ -315,5 +319,7 @@ def _requested(refund: Refund) -> Refund:
 
 
 def _decide(refund: Refund, *, status: str, by: User, note: str = "") -> None:
-    refund.status, refund.decided_by, refund.decided_at, refund.decision_note = status, by, timezone.now(), note[:500]
-    refund.save(update_fields=["status", "decided_by", "decided_at", "decision_note"])
+    now = timezone.now()
+    refund.status, refund.decided_by, refund.decided_at, refund.decision_note = status, by, now, note[:500]
+    refund.next_try_at = now + HEAD_START if status == S.PENDING else None
+    refund.save(update_fields=["status", "decided_by", "decided_at", "decision_note", "next_try_at"])
