@@ -25,9 +25,11 @@ from apps.outbox.models import Delivery
 from apps.payment.models import AttentionCase, CheckRun, Payment, StripeWebhookEvent
 from apps.payment.services import watch
 from apps.payment.services.check_runs import last_run
+from apps.payment.services.reconcile import unfinished
 
 WINDOW = timedelta(minutes=5)
 MOST = 100_000
+LATE = timedelta(minutes=10)
 SAMPLE = 500
 """Of how many of the window's newest events the times are told."""
 QUANTILES = (0.5, 0.95, 0.99)
@@ -65,6 +67,8 @@ def read() -> Iterator[Metric]:
     yield from _events(now)
     yield from _queue("delivery", Delivery.objects, Delivery.State.DUE, Delivery.State.DEAD, now)
     yield from _queue("mail", Mail.objects, Mail.State.DUE, Mail.State.FAILED, now)
+    yield _unfinished("proshop_unfinished", "Not known to have arrived at Stripe, by kind.", now)
+    yield _unfinished("proshop_unfinished_late", "Of these, what was begun over ten minutes ago.", now - LATE)
     yield from _shop(now)
     yield from _checks()
 
@@ -114,6 +118,11 @@ def _queue(name: str, rows: Any, due: str, failed: str, now: datetime) -> Iterat
     yield _count(f"proshop_{name}_due", f"Rows of kind {name} on their way, retries included.", waiting)
     yield _oldest(f"proshop_{name}_oldest_due_seconds", "For how long the oldest due one has been due.", waiting, now)
     yield _count(f"proshop_{name}_failed", "Given up, for staff to send again.", rows.filter(state=failed))
+
+
+def _unfinished(name: str, meaning: str, before: datetime) -> Metric:
+    counted = ((kind, rows(before).order_by()[:MOST].count()) for kind, rows in unfinished.KINDS.items())
+    return Metric(name, meaning, [({"kind": kind}, count) for kind, count in counted])
 
 
 def _shop(now: datetime) -> Iterator[Metric]:

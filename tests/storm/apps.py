@@ -34,8 +34,11 @@ def shorten_leases(seconds: float) -> None:
     from apps.common import idempotency, leases
     from apps.notifications import services as notifications
     from apps.outbox import services as outbox
+    from apps.payment.services import capturing, carrying_out, disputes
     from apps.payment.webhooks import inbox
 
     for module in (inbox, outbox, notifications, idempotency):
         module.LEASE = timedelta(seconds=seconds)
+    for asking in (carrying_out, capturing, disputes):
+        asking.IN_HAND = timedelta(seconds=seconds)
     leases.LEAST_LEFT = timedelta(seconds=seconds / 4)

@@ -51,7 +51,9 @@ def _waiting(world: World) -> dict[str, float]:
     lines = dict(line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
     state = requests.get(f"{world.stripe}/_control/state", timeout=60).json()
     under_way = sum(state["deliveries"].get(name, 0) for name in ("pending", "sending", "held"))
-    return {name: float(lines[name]) for name in WAITING} | {"deliveries": under_way}
+    unfinished = sum(float(value) for name, value in lines.items() if name.startswith("proshop_unfinished{"))
+    waiting = {name: float(lines[name]) for name in WAITING}
+    return waiting | {"deliveries": under_way, "unfinished": unfinished}
 
 
 def reconcile(crew: Crew) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Storm:
             self.folder.note("calm", seconds=round(self.state["seconds"]))
             quiet = drain(world)
             self.folder.note("drained", **quiet)
-            summary = self._reckon(crew, weather) | {"drain": quiet}
+            summary = self._reckon(crew, world, weather) | {"drain": quiet}
             summary["forgetting"] = self._forget(crew, world)
             crew.stop()
         (self.folder.path / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
@@ -256,8 +256,9 @@ class Storm:
             raise RuntimeError(found.stderr[-3000:])
         return dict(json.loads(found.stdout))
 
-    def _reckon(self, crew: Crew, weather: Weather) -> dict[str, Any]:
+    def _reckon(self, crew: Crew, world: World, weather: Weather) -> dict[str, Any]:
         first, again = reconcile(crew), reconcile(crew)
+        drain(world)  # what reconcile mended has events and mails of its own
         verify = crew.manage("verify", "--json", check=False)
         reckoning = self.reckon()
         hits, points = self.folder.hits(), self._points()

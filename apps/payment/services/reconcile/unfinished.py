@@ -103,6 +103,18 @@ INTENTIONS = (
 )
 
 
+KINDS: Mapping[str, Callable[[datetime], QuerySet[Any]]] = {
+    "attempt": _unanswered,
+    "refund": _refunds,
+    "capture": _captures,
+    "dispute_answer": _answers,
+    "method_removal": _removals,
+}
+"""What Stripe has not heard of, or has not answered, by a word for it: the rows begun before a time. Each is answered
+by an index of its own, or by one of few rows.
+"""
+
+
 def finish_intentions(report: Report) -> Iterator[Step]:
     """Have everything finished that was begun over two minutes ago."""
     before = timezone.now() - IN_HAND
