@@ -29,7 +29,6 @@ from apps.payment.services.reconcile import unfinished
 
 WINDOW = timedelta(minutes=5)
 MOST = 100_000
-LATE = timedelta(minutes=10)
 SAMPLE = 500
 """Of how many of the window's newest events the times are told."""
 QUANTILES = (0.5, 0.95, 0.99)
@@ -67,8 +66,10 @@ def read() -> Iterator[Metric]:
     yield from _events(now)
     yield from _queue("delivery", Delivery.objects, Delivery.State.DUE, Delivery.State.DEAD, now)
     yield from _queue("mail", Mail.objects, Mail.State.DUE, Mail.State.FAILED, now)
-    yield _unfinished("proshop_unfinished", "Not known to have arrived at Stripe, by kind.", now)
-    yield _unfinished("proshop_unfinished_late", "Of these, what was begun over ten minutes ago.", now - LATE)
+    yield _unfinished("proshop_unfinished", "Not known to have arrived at Stripe.", now)
+    yield _unfinished(
+        "proshop_unfinished_late", "Of these, what was begun over ten minutes ago.", now - unfinished.LATE
+    )
     yield from _shop(now)
     yield from _checks()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
@@ -20,10 +21,11 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from apps.catalog.filters import Currency
 from apps.common.admin import MajorUnits, ReadOnlyAdmin, ReadOnlyInline
 from apps.common.errors import Conflict
-from apps.common.money import to_major
+from apps.common.money import Money, to_major
 from apps.orders.models import Order, OrderItem, OrderTransition
 from apps.orders.services.fulfilment import can_deliver, can_ship, deliver_order, ship_order
 
+TIMES = ("created_at", "paid_at", "expires_at")
 ADDRESS_PARTS = ("name", "line1", "line2", "postal_code", "city", "state", "country")
 
 
@@ -56,11 +58,24 @@ class ShipForm(BaseDialogForm):  # type: ignore[misc]
     )
 
 
+def in_its_dialog(page: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """What a dialog shows is no page by itself: whoever opens its address gets the order's page."""
+
+    @wraps(page)
+    def shown(order_admin: OrderAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
+        asked_alone = request.method == "GET" and "HX-Request" not in request.headers
+        if asked_alone and order_admin.has_fulfil_permission(request):
+            return redirect("admin:orders_order_change", object_id)
+        return page(order_admin, request, object_id=object_id)
+
+    return shown
+
+
 @admin.register(Order)
 class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     """States are moved by payments and by the shop's services, never typed in."""
 
-    list_display = ("number", "status", "payment_status", "grand_total", "currency", "email", "created_at", "paid_at")
+    list_display = ("number", "status", "payment_status", "amount", "email", "created_at", "paid_at")
     list_filter = ("status", "payment_status", "ended", "disputed", Currency, "created_at")
     search_fields = (
         "number__startswith",
@@ -70,10 +85,18 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     )
     date_hierarchy = "created_at"
     inlines = (OrderItemInline, OrderTransitionInline)
-    exclude = ("subtotal", "discount", "shipping", "tax", "total", "placed_from", "shipping_address")
+    fieldsets = (
+        (None, {"fields": ("number", "status", "payment_status", "disputed", "ended", "sub_total", "grand_total")}),
+        ("Buyer", {"fields": ("email", "user", "language", "ships_to", "tracking_number", "erased_at")}),
+        ("Inside", {"fields": ("currency", *TIMES, "transitions", "cart", "cart_version", "cart_settled_at")}),
+    )
     readonly_fields = ("ships_to",)
     money_fields = {"sub_total": "subtotal", "grand_total": "total"}
     actions_detail = ("ship", "deliver")
+
+    @admin.display(description="total")
+    def amount(self, order: Order) -> str:
+        return str(Money(order.total, order.currency))
 
     @admin.display(description="shipping address")
     def ships_to(self, order: Order) -> str:
@@ -81,6 +104,7 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
         told = order.shipping_address or {}
         return format_html_join(mark_safe("<br>"), "{}", ((told[part],) for part in ADDRESS_PARTS if told.get(part)))
 
+    @in_its_dialog
     @action(  # type: ignore[untyped-decorator]
         description="Ship",
         permissions=["fulfil"],
@@ -95,6 +119,7 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
         tracking = form.cleaned_data["tracking_number"]
         return self._fulfil(request, object_id, partial(ship_order, tracking_number=tracking), "was shipped")
 
+    @in_its_dialog
     @action(  # type: ignore[untyped-decorator]
         description="Mark as delivered",
         permissions=["fulfil"],

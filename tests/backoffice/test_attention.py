@@ -17,7 +17,7 @@ from apps.backoffice.selectors.attention import CASES_SHOWN, attention
 from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.outbox.models import Delivery
-from apps.payment.models import AttentionCase, CheckRun, Payment, StripeWebhookEvent
+from apps.payment.models import AttentionCase, CheckRun, Payment, Refund, StripeWebhookEvent
 from tests.backoffice.rows import Books
 from tests.support.shop import make_variant
 from tests.support.staff import owner, signed_in, text_of
@@ -82,6 +82,15 @@ def failed_mail() -> None:
     )
 
 
+def not_asked(books: Books, payment: Payment, *, minutes: int, **columns: Any) -> None:
+    """A refund that was written so long ago and that Stripe has not heard of."""
+    refund = books.refund(payment, 10, at=NOW, status="pending")
+    long_ago = timezone.now() - timedelta(minutes=minutes)
+    Refund.objects.filter(pk=refund.pk).update(
+        **{"created_at": long_ago, "succeeded_at": None, "stripe_refund_id": None, **columns}
+    )
+
+
 def test_quiet_shop_says_what_would_be_here(boss: User) -> None:
     assert titles(boss) == []
     assert "Nothing waits for you." in text_of(signed_in(boss).get("/admin/"))
@@ -94,6 +103,7 @@ def test_everything_that_waits_is_there_with_its_page(boss: User, books: Books, 
     dead_delivery()
     failed_mail()
     books.refund(payment, 10, at=NOW, status="requested")
+    not_asked(books, payment, minutes=11)
     books.paid(books.order("USD", 500, at=NOW), at=NOW)
     make_variant("RARE-1", stock=2)
     reserved = books.order("USD", 700, at=NOW)
@@ -110,16 +120,17 @@ def test_everything_that_waits_is_there_with_its_page(boss: User, books: Books, 
         livemode=False,
     )
     found = titles(boss)
-    assert set(found[:3]) == {
+    assert set(found[:4]) == {
+        "1 refund has not reached Stripe",
         f"Amount mismatch: order {order.number}",
         "1 of Stripe's events could not be worked off",
-        "1 deliveries inside the shop were given up",
+        "1 delivery inside the shop was given up",
     }
-    assert set(found[3:]) == {
-        "1 buyers ask for their money",
-        "1 amounts are reserved and not taken",
-        "1 orders are paid and not fulfilled",
-        "1 e-mails could not be sent",
+    assert set(found[4:]) == {
+        "1 buyer asks for their money",
+        "1 amount is reserved and not taken",
+        "1 order is paid and not fulfilled",
+        "1 e-mail could not be sent",
         "Stock is low",
     }
     client = signed_in(boss)
@@ -127,6 +138,17 @@ def test_everything_that_waits_is_there_with_its_page(boss: User, books: Books, 
         page = client.get(item.link)
         assert page.status_code == 200, item.link
         assert "0 results" not in text_of(page)
+
+
+def test_refunds_on_their_way_are_nobodys_business_yet(boss: User, books: Books, payment: Payment) -> None:
+    not_asked(books, payment, minutes=9)
+    not_asked(books, payment, minutes=3000, stripe_refund_id="re_slow")
+    not_asked(books, payment, minutes=3000, decided_at=timezone.now())
+    assert titles(boss) == []
+    for _ in range(2):
+        not_asked(books, payment, minutes=11)
+        books.refund(payment, 10, at=NOW, status="requested")
+    assert titles(boss) == ["2 refunds have not reached Stripe", "2 buyers ask for their money"]
 
 
 def test_deadline_of_a_dispute_puts_its_case_first(boss: User, books: Books, payment: Payment) -> None:
@@ -190,11 +212,11 @@ def test_stock_that_is_held_does_not_count_as_left(boss: User, settings: Any) ->
 @pytest.mark.parametrize(
     ("role", "shown"),
     [
-        ("viewer", {"Late", "1 of Stripe's", "1 orders", "Stock"}),
-        ("support", {"Late", "1 of Stripe's", "1 orders", "1 e-mails", "Stock"}),
-        ("finance", {"Late", "1 of Stripe's", "1 orders", "Stock"}),
+        ("viewer", {"Late", "1 of Stripe's", "1 order", "Stock"}),
+        ("support", {"Late", "1 of Stripe's", "1 order", "1 e-mail", "Stock"}),
+        ("finance", {"Late", "1 of Stripe's", "1 order", "Stock"}),
         ("catalogue", {"Stock"}),
-        ("owner", {"Late", "1 of Stripe's", "1 deliveries", "1 orders", "1 e-mails", "Stock"}),
+        ("owner", {"Late", "1 of Stripe's", "1 delivery", "1 order", "1 e-mail", "Stock"}),
     ],
 )
 def test_roles_see_what_they_may(role: str, shown: set[str], books: Books, payment: Payment) -> None:
@@ -205,7 +227,7 @@ def test_roles_see_what_they_may(role: str, shown: set[str], books: Books, payme
     books.paid(books.order("USD", 500, at=NOW), at=NOW)
     make_variant("RARE-1", stock=1)
     page = text_of(person(role).get("/admin/"))
-    everything = {"Late", "1 of Stripe's", "1 deliveries", "1 orders", "1 e-mails", "Stock"}
+    everything = {"Late", "1 of Stripe's", "1 delivery", "1 order", "1 e-mail", "Stock"}
     queue = page.partition("Needs attention")[2].partition("Sales in")[0]
     assert {title for title in everything if title in queue} == shown
     assert ("Sales in USD" in page) == (role != "catalogue")

@@ -131,7 +131,9 @@ def test_staff_ships_from_the_orders_page() -> None:
     order = make_order("physical")
     person = staff("fulfil_order")
     assert steps(person, order) == ["ship"]
-    assert "Tracking number" in person.get(page(order, "ship")).content.decode()
+    assert "Tracking number" in person.get(page(order, "ship"), headers={"HX-Request": "true"}).content.decode()
+    alone = person.get(page(order, "ship"))
+    assert (alone.status_code, alone["Location"]) == (302, page(order)), "a dialog is no page"
     order.refresh_from_db()
     assert order.status == "confirmed"  # asking for the dialog ships nothing
     answer = person.post(page(order, "ship"), {"tracking_number": "1Z 999", "_form_submitted": "True"})

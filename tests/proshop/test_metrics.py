@@ -18,6 +18,7 @@ from apps.notifications.models import Mail
 from apps.outbox.models import Delivery
 from apps.payment.models import AttentionCase, CheckRun, Payment, Refund, StripeWebhookEvent
 from apps.payment.services.carrying_out import carry_out
+from apps.payment.services.reconcile.unfinished import LATE
 from apps.payment.services.refunds import RefundWish, intend_refund
 from proshop import metrics
 from tests.support.shop import Shop, Stripe, make_variant, work
@@ -124,7 +125,7 @@ def test_what_stripe_has_not_heard_of_is_told(shop: Shop, stripe_sandbox: Stripe
     named = ('proshop_unfinished{kind="refund"}', 'proshop_unfinished_late{kind="refund"}')
     values = read()
     assert [values[name] for name in named] == [1, 0]
-    Refund.objects.update(created_at=timezone.now() - metrics.LATE)
+    Refund.objects.update(created_at=timezone.now() - LATE)
     values = read()
     assert [values[name] for name in named] == [1, 1]
     carry_out(refund)

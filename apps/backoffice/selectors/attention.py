@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Min, QuerySet
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.outbox.models import Delivery
 from apps.payment.models import AttentionCase, Dispute, Payment, Refund, StripeWebhookEvent
+from apps.payment.services.reconcile.unfinished import LATE
 
 CASES_SHOWN = 20
 VARIANTS_SHOWN = 5
@@ -99,7 +100,7 @@ def _events() -> Iterator[Item]:
     yield from _counted(
         StripeWebhookEvent.objects.filter(state=StripeWebhookEvent.State.DEAD),
         "received_at",
-        title=lambda n: f"{n} of Stripe's events could not be worked off",
+        title="{} of Stripe's events could not be worked off",
         detail="Read why, mend it and replay them.",
         link=reverse("admin:payment_stripewebhookevent_changelist") + "?state__exact=dead",
         action="See the events",
@@ -111,7 +112,8 @@ def _deliveries() -> Iterator[Item]:
     yield from _counted(
         Delivery.objects.filter(state=Delivery.State.DEAD),
         "created_at",
-        title=lambda n: f"{n} deliveries inside the shop were given up",
+        one="1 delivery inside the shop was given up",
+        title="{} deliveries inside the shop were given up",
         detail="What follows a payment did not happen. Read why, mend it and deliver them again.",
         link=reverse("admin:outbox_delivery_changelist") + "?state__exact=dead",
         action="See the deliveries",
@@ -123,21 +125,45 @@ def _mails() -> Iterator[Item]:
     yield from _counted(
         Mail.objects.filter(state=Mail.State.FAILED),
         "created_at",
-        title=lambda n: f"{n} e-mails could not be sent",
+        one="1 e-mail could not be sent",
+        title="{} e-mails could not be sent",
         detail="The mail server refused them or was away for too long. They can be sent again.",
         link=reverse("admin:notifications_mail_changelist") + "?state__exact=failed",
         action="See the e-mails",
     )
 
 
-def _requests() -> Iterator[Item]:
-    yield from _counted(
-        Refund.objects.filter(status=Refund.Status.REQUESTED),
-        "created_at",
-        title=lambda n: f"{n} buyers ask for their money",
+def _refunds() -> Iterator[Item]:
+    """What buyers ask for, and what was to go back and did not reach Stripe. One statement."""
+    late = Q(status=Refund.Status.PENDING, stripe_refund_id=None, created_at__lt=timezone.now() - LATE)
+    late &= Q(decided_at=None) | Q(decided_at__lt=timezone.now() - LATE)
+    asked = Q(status=Refund.Status.REQUESTED)
+    rows = Refund.objects.filter(status__in=(Refund.Status.REQUESTED, Refund.Status.PENDING))
+    sums = rows.aggregate(
+        asked=Count("pk", filter=asked),
+        asked_since=Min("created_at", filter=asked),
+        late=Count("pk", filter=late),
+        late_since=Min("created_at", filter=late),
+    )
+    address = reverse("admin:payment_refund_changelist")
+    yield from _sum(
+        sums["asked"],
+        sums["asked_since"],
+        one="1 buyer asks for their money",
+        title="{} buyers ask for their money",
         detail="Approve or reject what they ask for.",
-        link=reverse("admin:payment_refund_changelist") + "?status__exact=requested",
+        link=f"{address}?status__exact=requested",
         action="See the requests",
+    )
+    yield from _sum(
+        sums["late"],
+        sums["late_since"],
+        one="1 refund has not reached Stripe",
+        title="{} refunds have not reached Stripe",
+        detail="The shop goes on asking by itself. Is Stripe up, and the key the right one? Ask a developer to look.",
+        link=f"{address}?status__exact=pending",
+        action="See the refunds",
+        urgent=True,
     )
 
 
@@ -145,7 +171,8 @@ def _reserved() -> Iterator[Item]:
     yield from _counted(
         Payment.objects.filter(status=Payment.Status.PROCESSING, intent_status="requires_capture", capture_decision=""),
         "created_at",
-        title=lambda n: f"{n} amounts are reserved and not taken",
+        one="1 amount is reserved and not taken",
+        title="{} amounts are reserved and not taken",
         detail="Take the money or give the reservation up. It ends by itself after some days.",
         link=reverse("admin:payment_payment_changelist") + "?intent_status=requires_capture",
         action="See the payments",
@@ -156,7 +183,8 @@ def _to_fulfil() -> Iterator[Item]:
     yield from _counted(
         Order.objects.filter(status=Order.Status.CONFIRMED).exclude(payment_status=Order.PaymentStatus.REFUNDED),
         "paid_at",
-        title=lambda n: f"{n} orders are paid and not fulfilled",
+        one="1 order is paid and not fulfilled",
+        title="{} orders are paid and not fulfilled",
         detail="Ship them, or mark what is digital as delivered.",
         link=reverse("admin:orders_order_changelist") + "?status__exact=confirmed",
         action="See the orders",
@@ -176,27 +204,33 @@ def _stock() -> Iterator[Item]:
         )
 
 
-def _counted(
-    rows: QuerySet[Any],
-    field: str,
+def _counted(rows: QuerySet[Any], field: str, **told: Any) -> Iterator[Item]:
+    """One item for all rows of a kind, with how long the oldest has waited. One statement."""
+    sums = rows.aggregate(n=Count("pk"), since=Min(field))
+    yield from _sum(sums["n"], sums["since"], **told)
+
+
+def _sum(
+    count: int,
+    since: datetime | None,
     *,
-    title: Callable[[int], str],
+    title: str,
     detail: str,
     link: str,
     action: str,
+    one: str = "",
     urgent: bool = False,
 ) -> Iterator[Item]:
-    """One item for all rows of a kind, with how long the oldest has waited. One statement."""
-    sums = rows.aggregate(n=Count("pk"), since=Min(field))
-    if sums["n"]:
-        yield Item(title(sums["n"]), detail, link, action, since=sums["since"], urgent=urgent)
+    """One item for so many rows; `one` is the title where it is a single one."""
+    if count:
+        yield Item(one if one and count == 1 else title.format(count), detail, link, action, since=since, urgent=urgent)
 
 
 SOURCES: list[tuple[str, Callable[[], Iterator[Item]]]] = [
     ("payment.view_attentioncase", _cases),
     ("payment.view_stripewebhookevent", _events),
     ("outbox.view_delivery", _deliveries),
-    ("payment.view_refund", _requests),
+    ("payment.view_refund", _refunds),
     ("payment.view_payment", _reserved),
     ("orders.view_order", _to_fulfil),
     ("notifications.view_mail", _mails),

@@ -23,6 +23,9 @@ from apps.payment.services.reconcile.report import Report, Step
 IN_HAND = timedelta(minutes=2)
 """What is younger is in the hands of the request that began it, or of `work`."""
 
+LATE = timedelta(minutes=10)
+"""What is older did not reach Stripe for a reason that somebody should look for."""
+
 ROUNDS = 1000
 S = Payment.Status
 
