@@ -86,9 +86,23 @@ class OrderAdmin(MajorUnits, ReadOnlyAdmin):
     date_hierarchy = "created_at"
     inlines = (OrderItemInline, OrderTransitionInline)
     fieldsets = (
-        (None, {"fields": ("number", "status", "payment_status", "disputed", "ended", "sub_total", "grand_total")}),
+        (
+            None,
+            {
+                "fields": (
+                    "number",
+                    "status",
+                    "payment_status",
+                    "disputed",
+                    "ended",
+                    "sub_total",
+                    "grand_total",
+                    "currency",
+                )
+            },
+        ),
         ("Buyer", {"fields": ("email", "user", "language", "ships_to", "tracking_number", "erased_at")}),
-        ("Inside", {"fields": ("currency", *TIMES, "transitions", "cart", "cart_version", "cart_settled_at")}),
+        ("Inside", {"fields": (*TIMES, "transitions", "cart", "cart_version", "cart_settled_at")}),
     )
     readonly_fields = ("ships_to",)
     money_fields = {"sub_total": "subtotal", "grand_total": "total"}
