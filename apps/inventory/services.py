@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Case, F, IntegerField, Q, Sum, Value, When
 from django.db.models.query import QuerySet
 from django.utils import timezone
@@ -154,6 +154,7 @@ def lock_variants(variant_ids: Iterable[int]) -> list[ProductVariant]:
     return variants
 
 
+@transaction.atomic
 def adjust(*, variant_id: int, quantity: int, reason: str, effect: str | None = None) -> None:
     """Correct a counted stock by hand, for staff: `quantity` is added, or taken when negative.
 
@@ -173,6 +174,7 @@ def adjust(*, variant_id: int, quantity: int, reason: str, effect: str | None = 
     )
 
 
+@transaction.atomic
 def begin_counting(*, variant_id: int, quantity: int, reason: str, effect: str | None = None) -> None:
     """Count a stock that was not counted so far; what is there now comes in as its first movement.
 
