@@ -1,7 +1,7 @@
 """/metrics for Prometheus: read from the database, so every process of every machine answers the same.
 
-Each figure is one statement that an index answers, whatever the size of the tables; counts stop at MOST. The cases,
-of which there are few, are read as they are.
+No sample takes more than one statement, which an index answers whatever the size of the tables; counts stop at MOST.
+The cases, of which there are few, are read as they are.
 """
 
 from __future__ import annotations

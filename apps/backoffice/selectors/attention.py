@@ -18,7 +18,7 @@ from apps.notifications.models import Mail
 from apps.orders.models import Order
 from apps.outbox.models import Delivery
 from apps.payment.models import AttentionCase, Dispute, Payment, Refund, StripeWebhookEvent
-from apps.payment.services.reconcile.unfinished import LATE
+from apps.payment.services.reconcile.unfinished import LATE, refund_begun
 
 CASES_SHOWN = 20
 VARIANTS_SHOWN = 5
@@ -135,9 +135,7 @@ def _mails() -> Iterator[Item]:
 
 def _refunds() -> Iterator[Item]:
     """What buyers ask for, and what was to go back and did not reach Stripe. One statement."""
-    late = Q(status=Refund.Status.PENDING, stripe_refund_id=None, created_at__lt=timezone.now() - LATE)
-    late &= Q(decided_at=None) | Q(decided_at__lt=timezone.now() - LATE)
-    asked = Q(status=Refund.Status.REQUESTED)
+    asked, late = Q(status=Refund.Status.REQUESTED), refund_begun(timezone.now() - LATE)
     rows = Refund.objects.filter(status__in=(Refund.Status.REQUESTED, Refund.Status.PENDING))
     sums = rows.aggregate(
         asked=Count("pk", filter=asked),

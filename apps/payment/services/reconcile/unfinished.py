@@ -67,13 +67,14 @@ def _unpaid(before: datetime) -> QuerySet[Order]:
     )
 
 
+def refund_begun(before: datetime) -> Q:
+    """That a refund was to go back before that time, and Stripe is not known to have heard of it."""
+    decided = Q(decided_at=None) | Q(decided_at__lt=before)
+    return decided & Q(status=Refund.Status.PENDING, stripe_refund_id=None, created_at__lt=before)
+
+
 def _refunds(before: datetime) -> QuerySet[Refund]:
-    return Refund.objects.filter(
-        Q(decided_at=None) | Q(decided_at__lt=before),
-        status=Refund.Status.PENDING,
-        stripe_refund_id=None,
-        created_at__lt=before,
-    )
+    return Refund.objects.filter(refund_begun(before))
 
 
 def _captures(before: datetime) -> QuerySet[Payment]:
