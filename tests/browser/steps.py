@@ -162,8 +162,11 @@ def decide_refund(shop: Shop, decision: str) -> None:
     """Staff approves or rejects the newest request."""
     code = (
         "from apps.accounts.models import User; from apps.payment.models import Refund;"
-        "from apps.payment.services import refunds;"
+        "from apps.payment.services import refund_requests;"
         "asked, staff = Refund.objects.latest('pk'), User.objects.filter(is_staff=True).first();"
     )
-    calls = {"approve": "refunds.approve(asked, by=staff)", "reject": "refunds.reject(asked, by=staff, note='')"}
+    calls = {
+        "approve": "refund_requests.approve(asked, by=staff)",
+        "reject": "refund_requests.reject(asked, by=staff, note='')",
+    }
     shop.manage("shell", "-c", code + calls[decision])

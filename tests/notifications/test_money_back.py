@@ -19,9 +19,10 @@ from apps.orders.services import lifecycle
 from apps.outbox.models import Delivery
 from apps.payment import gateway
 from apps.payment.models import Dispute, Payment, Refund
-from apps.payment.services import refunds
+from apps.payment.services import refund_requests
 from apps.payment.services.carrying_out import carry_out
 from apps.payment.services.ledger import apply_dispute
+from apps.payment.services.refunds import HEAD_START, ExceedsRemaining
 from tests.payment.test_refunds import give_back, make_staff
 from tests.support.shop import Shop, Stripe, deliver, make_user, make_variant, work
 
@@ -115,7 +116,7 @@ def test_rejected_request_is_told_with_staffs_note(shop: Shop, stripe_sandbox: S
     person = make_staff("decide_refund")
     ask(shop, buy(shop, stripe_sandbox), amount="5.00")
     told()
-    refunds.reject(Refund.objects.get(), by=person, note="Worn & washed.")
+    refund_requests.reject(Refund.objects.get(), by=person, note="Worn & washed.")
     work()
     assert "You asked for $5.00 of order" in last_body()
     assert "Why:\n> Worn & washed.\n" in last_body()
@@ -126,8 +127,8 @@ def test_approved_request_is_told_when_the_money_is_under_way(shop: Shop, stripe
     person = make_staff("decide_refund")
     ask(shop, buy(shop, stripe_sandbox), amount="5.00")
     told()
-    approved = refunds.approve(Refund.objects.get(), by=person)
-    with time_machine.travel(timezone.now() + refunds.HEAD_START):
+    approved = refund_requests.approve(Refund.objects.get(), by=person)
+    with time_machine.travel(timezone.now() + HEAD_START):
         assert told() == [(BUYER, "Your refund for order …")], "work carries it out"
     carry_out(approved)
     stripe_sandbox.digest()
@@ -197,8 +198,8 @@ def test_refund_that_stripe_refuses_is_told_to_a_buyer_who_asked_for_it_alone(
     ask(shop, buy(shop, stripe_sandbox), amount="5.00")
     told()
     stripe_sandbox.sandbox.control("refund", payment_intent=Payment.objects.get().stripe_payment_intent_id)
-    approved = refunds.approve(Refund.objects.get(), by=person)
-    with pytest.raises(refunds.ExceedsRemaining):
+    approved = refund_requests.approve(Refund.objects.get(), by=person)
+    with pytest.raises(ExceedsRemaining):
         carry_out(approved)
     work()
     assert any("could not be paid out." in message.body for message in outbox.outbox)

@@ -34,7 +34,8 @@ from apps.payment.services.applying import (
     foresee_applying,
 )
 from apps.payment.services.carrying_out import carry_out, finish_refunds
-from apps.payment.services.refunds import RefundWish, intend_refund, request_refund
+from apps.payment.services.refund_requests import request_refund
+from apps.payment.services.refunds import RefundWish, intend_refund
 from apps.payment.services.settlement import PaidFacts, apply_paid
 from tests.support.shop import Shop, Stripe, make_variant
 from tests.support.stray import end, late_money

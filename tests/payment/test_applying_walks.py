@@ -19,7 +19,8 @@ from apps.payment.invariants import verify
 from apps.payment.models import AttentionCase, Payment, Refund
 from apps.payment.services.applying import apply_payment
 from apps.payment.services.carrying_out import finish_refunds
-from apps.payment.services.refunds import RefundWish, approve, intend_refund, reject, request_refund
+from apps.payment.services.refund_requests import approve, reject, request_refund
+from apps.payment.services.refunds import RefundWish, intend_refund
 from tests.support.shop import Shop, Stripe, make_variant
 from tests.support.stray import late_money
 

@@ -22,7 +22,8 @@ from apps.payment.services.assigning import (
     lines_left,
 )
 from apps.payment.services.carrying_out import carry_out
-from apps.payment.services.refunds import ExceedsRemaining, Line, RefundWish, intend_refund, reject, request_refund
+from apps.payment.services.refund_requests import reject, request_refund
+from apps.payment.services.refunds import ExceedsRemaining, Line, RefundWish, intend_refund
 from tests.support.shop import Shop, Stripe, in_parallel, make_user, make_variant
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("invariants")]

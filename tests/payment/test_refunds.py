@@ -18,7 +18,7 @@ from apps.orders.models import Order
 from apps.outbox.models import Delivery
 from apps.payment import gateway
 from apps.payment.models import AttentionCase, Payment, PaymentLog, Refund
-from apps.payment.services import carrying_out, refunds
+from apps.payment.services import carrying_out, refund_requests
 from apps.payment.services.carrying_out import carry_out, finish_refunds
 from apps.payment.services.ledger import apply_refund
 from apps.payment.services.refunds import HEAD_START, RefundWish, intend_refund
@@ -190,7 +190,7 @@ def test_buyer_asks_and_staff_decides(paid: Any, shop: Shop, stripe_sandbox: Str
     assert Refund.objects.get().status == "requested", "work never decides"
 
     person = make_staff("decide_refund")
-    carry_out(refunds.approve(Refund.objects.get(), by=person))
+    carry_out(refund_requests.approve(Refund.objects.get(), by=person))
     refund = Refund.objects.get()
     assert (refund.status, refund.decided_by) == ("succeeded", person)
     assert state() == ("confirmed", "partially_refunded", 500, "partially_refunded")
@@ -201,10 +201,10 @@ def test_buyer_asks_and_staff_decides(paid: Any, shop: Shop, stripe_sandbox: Str
 def test_rejected_request_gives_nothing_and_another_may_follow(paid: Any, shop: Shop, stripe_sandbox: Stripe) -> None:
     body, token = {"payment_id": Payment.objects.get().pk}, {"X-Order-Token": paid["order_token"]}
     assert shop.post("/api/payment/refunds/", body, **token).status_code == 202
-    refunds.reject(Refund.objects.get(), by=make_staff("decide_refund"), note="worn")
+    refund_requests.reject(Refund.objects.get(), by=make_staff("decide_refund"), note="worn")
     assert Refund.objects.get().status == "rejected"
-    with pytest.raises(refunds.Conflict, match="not waiting"):
-        refunds.approve(Refund.objects.get(), by=User.objects.get(email="staff@example.com"))
+    with pytest.raises(refund_requests.Conflict, match="not waiting"):
+        refund_requests.approve(Refund.objects.get(), by=User.objects.get(email="staff@example.com"))
     assert stripe_sandbox.sandbox.objects("refund") == []
     assert shop.post("/api/payment/refunds/", body, **token).status_code == 202
 

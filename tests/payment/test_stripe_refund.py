@@ -17,7 +17,7 @@ from apps.catalog.models import ProductVariant
 from apps.orders.models import Order
 from apps.payment import gateway
 from apps.payment.models import Payment, Refund
-from apps.payment.services import refunds
+from apps.payment.services import refund_requests, refunds
 from apps.payment.services.carrying_out import finish_refunds
 from apps.payment.services.refunds import EqualRefund, RefundWish, intend_refund
 from tests.payment.test_refunds import make_staff, state
@@ -299,9 +299,9 @@ def test_request_counts_from_the_day_it_was_decided(paid: Payment, run: Run, str
     """A buyer's request of last week is no refund; its approval a moment ago made one."""
     words = ("--payment-id", str(paid.pk), "--amount", "5", "--dry-run")
     with time_machine.travel(timezone.now() - timedelta(days=7)):
-        asked = refunds.request_refund(payment=paid, wish=RefundWish(amount=500), by=None)
+        asked = refund_requests.request_refund(payment=paid, wish=RefundWish(amount=500), by=None)
     assert run(*words)[0] == 0
-    refunds.approve(asked, by=make_staff("decide_refund"))
+    refund_requests.approve(asked, by=make_staff("decide_refund"))
     assert run(*words)[0] == 3
     work()
 

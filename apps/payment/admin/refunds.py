@@ -19,7 +19,7 @@ from apps.payment.admin.filters import Amount, Reason, found_by
 from apps.payment.admin.forms import ApproveForm, LinesForm, NoteForm
 from apps.payment.admin.pages import PagesAdmin, address_of, draw, link_to, opens_page, posted, staff_of
 from apps.payment.models import Refund, RefundItem
-from apps.payment.services import refunds as service
+from apps.payment.services import refund_requests
 from apps.payment.services.assigning import NotAssignable, assign_lines, can_be_assigned, lines_left
 from apps.payment.services.carrying_out import carry_out
 from apps.payment.services.giving_back import offers_of, sentence_of
@@ -111,7 +111,7 @@ class RefundAdmin(MajorUnits, PagesAdmin):
         form = ApproveForm(posted(request))
         if request.method == "POST" and form.is_valid():
             try:
-                refund = service.approve(refund, by=staff_of(request), restock=form.cleaned_data["restock"])
+                refund = refund_requests.approve(refund, by=staff_of(request), restock=form.cleaned_data["restock"])
                 self.note(request, refund, f"Approved: {refund.money}.")
                 refund = carry_out(refund)
             except DomainError as refusal:
@@ -144,7 +144,7 @@ class RefundAdmin(MajorUnits, PagesAdmin):
         form = NoteForm(posted(request))
         if request.method == "POST" and form.is_valid():
             try:
-                refund = service.reject(refund, by=staff_of(request), note=form.cleaned_data["note"])
+                refund = refund_requests.reject(refund, by=staff_of(request), note=form.cleaned_data["note"])
             except DomainError as refusal:
                 messages.error(request, sentence_of(refusal))
             else:

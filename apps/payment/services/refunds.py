@@ -25,7 +25,6 @@ from apps.common.errors import Conflict, DomainError, InvalidInput
 from apps.common.money import to_major
 from apps.orders.models import OrderItem
 from apps.orders.services import lifecycle
-from apps.outbox.services import publish
 from apps.payment.models import Dispute, Payment, Refund, RefundItem
 from apps.payment.models.refund import new_reference
 from apps.payment.services.attempts import lock_payment, write_log
@@ -107,7 +106,9 @@ def intend_refund(
     EqualRefund.
     """
     with transaction.atomic(durable=True):
-        refund = _write(payment, wish, status=S.PENDING, source=source, by=by, unless_equal_within=unless_equal_within)
+        refund = write_refund(
+            payment, wish, status=S.PENDING, source=source, by=by, unless_equal_within=unless_equal_within
+        )
         why = " ".join(filter(None, (refund.reason.replace("_", " "), refund.description)))
         record(by, "refund", refund, {}, image_of(refund), why, source=where, detail=detail)
         return refund
@@ -123,7 +124,7 @@ def intend_once(*, payment: Payment, wish: RefundWish, source: str, by: User, re
         known = Refund.objects.filter(payment=payment, reference=reference).first()
         if known is not None:
             return known, True
-        return _write(payment, wish, status=S.PENDING, source=source, by=by, reference=reference), False
+        return write_refund(payment, wish, status=S.PENDING, source=source, by=by, reference=reference), False
 
 
 def plan_refund(*, payment: Payment, wish: RefundWish, unless_equal_within: timedelta | None = None) -> RefundPlan:
@@ -136,47 +137,6 @@ def plan_refund(*, payment: Payment, wish: RefundWish, unless_equal_within: time
         lost=payment.amount_lost,
         left=left_of(payment),
     )
-
-
-def request_refund(*, payment: Payment, wish: RefundWish, by: User | None) -> Refund:
-    """Write a buyer's request; staff decides. One open request per payment.
-
-    Raises Conflict `refund_already_requested`, and what `intend_refund` raises.
-    """
-    with transaction.atomic(durable=True):
-        lock_payment(payment.pk)
-        if Refund.objects.filter(payment=payment, status=S.REQUESTED).exists():
-            raise Conflict("A refund of this payment was requested already.", code="refund_already_requested")
-        refund = _write(payment, wish, status=S.REQUESTED, source=Refund.Source.BUYER, by=by)
-        publish("refund.requested", str(refund.pk), facts_of(refund))
-        return refund
-
-
-def approve(refund: Refund, *, by: User, restock: bool = False) -> Refund:
-    """Let a buyer's request be carried out; with `restock` the goods of its lines return to stock.
-
-    Raises Conflict `not_requested`, and what `intend_refund` raises.
-    """
-    with transaction.atomic(durable=True):
-        payment = lock_payment(refund.payment_id)
-        refund = _requested(refund)
-        _refuse_unless_refundable(payment)
-        _refuse_beyond(payment, refund.amount)
-        refund.items.update(restock=restock)
-        _decide(refund, status=S.PENDING, by=by)
-        write_log(payment, "refund_approved", before=payment.status, object_id=refund.reference or "")
-    return refund
-
-
-def reject(refund: Refund, *, by: User, note: str) -> Refund:
-    """Turn a buyer's request down. Raises Conflict `not_requested`."""
-    with transaction.atomic(durable=True):
-        payment = lock_payment(refund.payment_id)
-        refund = _requested(refund)
-        _decide(refund, status=S.REJECTED, by=by, note=note)
-        write_log(payment, "refund_rejected", before=payment.status, object_id=refund.reference or "")
-        publish("refund.rejected", str(refund.pk), facts_of(refund))
-    return refund
 
 
 def committed_of(payment: Payment) -> int:
@@ -231,7 +191,7 @@ def facts_of(refund: Refund) -> dict[str, Any]:
     return {"refund_id": refund.pk, "payment_id": refund.payment_id, "order_id": refund.payment.order_id}
 
 
-def _write(
+def write_refund(
     payment: Payment,
     wish: RefundWish,
     *,
@@ -241,6 +201,10 @@ def _write(
     unless_equal_within: timedelta | None = None,
     reference: str = "",
 ) -> Refund:
+    """Write a refund and its lines in the caller's transaction, the payment and its order locked.
+
+    Raises what `intend_refund` raises.
+    """
     payment = lock_payment(payment.pk)
     lifecycle.lock_order(payment.order_id)
     amount = _check(payment, wish, unless_equal_within)
@@ -268,11 +232,11 @@ def _write(
 
 def _check(payment: Payment, wish: RefundWish, unless_equal_within: timedelta | None) -> int:
     """The amount that would go back, if nothing forbids it."""
-    _refuse_unless_refundable(payment)
+    refuse_unless_refundable(payment)
     amount = _amount(payment, wish)
     if unless_equal_within is not None:
         _refuse_equal(payment, amount, unless_equal_within)
-    _refuse_beyond(payment, amount)
+    refuse_beyond(payment, amount)
     return amount
 
 
@@ -290,7 +254,8 @@ def _amount(payment: Payment, wish: RefundWish) -> int:
     return wish.amount
 
 
-def _refuse_unless_refundable(payment: Payment) -> None:
+def refuse_unless_refundable(payment: Payment) -> None:
+    """Raises NotRefundable, ChargeDisputed."""
     refusal = refusal_of(payment, disputed=forbidding_disputes().filter(payment=payment).exists())
     if refusal is not None:
         raise refusal
@@ -305,21 +270,8 @@ def _refuse_equal(payment: Payment, amount: int, within: timedelta) -> None:
         raise EqualRefund(refund_id=equal.pk)
 
 
-def _refuse_beyond(payment: Payment, amount: int) -> None:
+def refuse_beyond(payment: Payment, amount: int) -> None:
+    """Raises ExceedsRemaining, with what is left. `amount` in minor units."""
     left = left_of(payment)
     if not 0 < amount <= left:
         raise ExceedsRemaining(remaining=to_major(left, payment.currency), currency=payment.currency)
-
-
-def _requested(refund: Refund) -> Refund:
-    current = Refund.objects.select_related("payment").get(pk=refund.pk)
-    if current.status != S.REQUESTED:
-        raise Conflict("This refund is not waiting for a decision.", code="not_requested")
-    return current
-
-
-def _decide(refund: Refund, *, status: str, by: User, note: str = "") -> None:
-    now = timezone.now()
-    refund.status, refund.decided_by, refund.decided_at, refund.decision_note = status, by, now, note[:500]
-    refund.next_try_at = now + HEAD_START if status == S.PENDING else None
-    refund.save(update_fields=["status", "decided_by", "decided_at", "decision_note", "next_try_at"])

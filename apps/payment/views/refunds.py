@@ -19,7 +19,8 @@ from apps.common.idempotency import run_once
 from apps.common.money import InvalidAmount, to_minor
 from apps.payment.models import Payment, Refund
 from apps.payment.services.carrying_out import carry_out
-from apps.payment.services.refunds import Line, RefundWish, intend_refund, request_refund
+from apps.payment.services.refund_requests import request_refund
+from apps.payment.services.refunds import Line, RefundWish, intend_refund
 from apps.payment.views.access import caller_of, is_staff_with, order_of_token, payment_of
 from apps.payment.views.render import render_refund
 from apps.payment.views.schema import ERRORS, RefundInput, RefundOutput, RefundPage
